@@ -1,0 +1,59 @@
+// What an engine is made of: ports (things that act) and settings (values), never mixed. The real process and the
+// simulator build the same Volume from these; only the adapters differ.
+import type { Clock, Timers } from '../../base/clock.ts'
+import type { EventLog } from '../../base/log.ts'
+import type { Bytes, Ms } from '../../base/units.ts'
+import type { BackingIdentity } from '../backing/backing-store.ts'
+import type { AlignedMemory, BackingStorage, Storage } from '../io/storage.ts'
+import type { Register } from '../register/register.ts'
+
+export type WritePolicy = 'write-back' | 'write-through'
+
+/** Random identifiers (UUIDs, keys, nonces). The real one is the operating system's generator. */
+export interface RandomBytes {
+  fill(buffer: Buffer): void
+}
+
+/** What the front end must do for the engine when the acknowledgement rule changes. */
+export interface WriteCacheSwitch {
+  /**
+   * `write-back`: the device tells its users that a flush is needed and passes flushes on; `write-through`: it does not
+   * (every acknowledged write is durable already). Resolves when it is in force.
+   */
+  setWriteCache(mode: 'write-back' | 'write-through'): Promise<void>
+}
+
+export interface VolumePorts {
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly memory: AlignedMemory
+  readonly random: RandomBytes
+  readonly log: EventLog
+  /** Every completed write is durable (flash: O_DIRECT|O_DSYNC; memory: as durable as the resource). */
+  readonly cache: Storage
+  readonly backing: BackingStorage
+  readonly register: Register
+  readonly writeCache: WriteCacheSwitch
+}
+
+export interface VolumeSettings {
+  readonly volume: string
+  readonly node: string
+  readonly resource: 'flash' | 'memory'
+  readonly writePolicy: WritePolicy
+  /** Log ring size; the rest of the cache storage behind it holds the read cache. Multiple of 4096. */
+  readonly logBytes: Bytes
+  readonly dirtyLimitBytes: Bytes
+  /** Dirty data older than this is destaged at full rate; it never stalls a writer. */
+  readonly dirtyAgeMs: Ms
+  readonly sectorBytes: 512 | 4096
+  readonly backingIdentity: BackingIdentity
+  /** The FUSE connection's random name, stored in every batch (DESIGN.md §7.2); 0n where there is none. */
+  readonly session: bigint
+  /** `first`: a new holder, opens by PROTOCOL.md §5. `restart`: same holder, same epoch, next run (§3). */
+  readonly start: 'first' | 'restart'
+  readonly formatCache: boolean
+  /** The volume's name, or empty. */
+  readonly acceptDataLoss: string
+  readonly backingChanged: 'refuse' | 'replay' | 'discard-cache'
+}
