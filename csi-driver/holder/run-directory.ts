@@ -1,0 +1,52 @@
+// The run directory of a volume: small files through which a holder, its engines and whoever cleans up after them talk.
+// It exists exactly while a holder lives, or after one was killed; it stands under /run, which is empty after a boot,
+// and carries the boot's id in case it is not. One value per file, ended by a newline, so that a shell can read it.
+//
+//   boot-id      holder   the boot in which the numbers below mean anything
+//   connection   engine   number of the FUSE connection (st_dev minor of the mount), written before the mount is used
+//   device       engine   /dev/loopN, written as soon as it is attached
+//   mount        engine   where the FUSE file system is mounted, until it is unmounted lazily
+//   ready        engine   empty; I/O is possible. From now on an engine that dies is started again
+//   no-resend    engine   empty; the kernel cannot send requests again, so a crash must not be answered by a restart
+//   build        engine   root directory of the build whose engine is started next (`forebay upgrade --build`)
+//   session.json engine   what its successor needs to go on with the same connection; format owned by main.ts
+
+/** Everything that only lives as long as the boot. */
+export const RUNTIME_DIRECTORY = '/run/forebay'
+/** Stable names of the devices: /dev/forebay/VOLUME. */
+export const DEVICE_DIRECTORY = '/dev/forebay'
+
+export const RUN_BOOT_ID = 'boot-id'
+export const RUN_CONNECTION = 'connection'
+export const RUN_DEVICE = 'device'
+export const RUN_MOUNT = 'mount'
+export const RUN_READY = 'ready'
+export const RUN_NO_RESEND = 'no-resend'
+export const RUN_BUILD = 'build'
+export const RUN_SESSION = 'session.json'
+
+export function runDirectory(volume: string): string {
+  return `${RUNTIME_DIRECTORY}/volumes/${volume}`
+}
+
+/** Locks are taken with flock(2) and their files never removed: a removed one could be locked twice. */
+export function lockFile(name: string): string {
+  return `${RUNTIME_DIRECTORY}/locks/${name}.lock`
+}
+
+export function volumeLockFile(volume: string): string {
+  return lockFile(`volume-${volume}`)
+}
+
+/** Where a storage is, so that two names of one thing get one lock. */
+export type StorageIdentity =
+  | { readonly kind: 'block'; readonly major: number; readonly minor: number }
+  /** A file by its directory, since it may not exist yet; `name` is its last path component. */
+  | { readonly kind: 'file'; readonly directoryDevice: number; readonly directoryInode: number; readonly name: string }
+
+/** Caches and backings share one name space: the cache of one volume cannot be the backing of another. */
+export function storageLockFile(identity: StorageIdentity): string {
+  if (identity.kind === 'block') return lockFile(`storage-block-${identity.major}-${identity.minor}`)
+  const { directoryDevice, directoryInode, name } = identity
+  return lockFile(`storage-file-${directoryDevice}-${directoryInode}-${encodeURIComponent(name).slice(0, 150)}`)
+}
