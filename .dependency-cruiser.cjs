@@ -136,6 +136,5 @@ module.exports = {
     parser: 'swc',
     tsPreCompilationDeps: true,
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '^test/tidy/fixtures/' },
   },
 }

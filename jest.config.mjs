@@ -4,8 +4,6 @@ export default {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
   testMatch: ['<rootDir>/test/**/*.test.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/tidy/fixtures/'],
-  modulePathIgnorePatterns: ['<rootDir>/test/tidy/fixtures/'],
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',

