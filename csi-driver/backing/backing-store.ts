@@ -25,6 +25,7 @@ import { planZero } from './zero-plan.ts'
 export { backoffMs } from './backoff.ts'
 export { RUN_SECTORS_MAX, RunCursor } from './coalesce.ts'
 export { BackingHealth } from './health.ts'
+export type { BackingIdentity } from '../io/backing-identity.ts'
 export { compareIdentity, identityError } from './identity.ts'
 
 /** An operation that takes longer makes the backing "not answering" in status; nothing is cancelled. */
@@ -233,9 +234,12 @@ export class BackingStore {
   }
 
   private onZeroStep(operation: BackingOperation, error: IoError | null): void {
-    if (error !== null && error.code === 'EOPNOTSUPP' && operation.pieceBytes === 0 && this.memory !== null) {
-      if (!this.zeroRefused) this.log.event('backing.zero_refused', { reason: error.message }, 'warning')
+    const refused = error !== null && error.code === 'EOPNOTSUPP' && operation.pieceBytes === 0
+    if (refused && !this.zeroRefused) {
       this.zeroRefused = true
+      this.log.event('backing.zero_refused', { reason: error.message }, 'warning')
+    }
+    if (refused && this.memory !== null) {
       operation.unwritten = planZero(operation.ranges ?? [], false).written
     } else if (error !== null) {
       this.finish(operation, error)

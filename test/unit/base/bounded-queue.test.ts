@@ -1,5 +1,5 @@
 // Proves: the queue behaves like an array with a limit, for every sequence of operations, and lets go of taken elements.
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 
 import { BoundedQueue } from '../../../base/bounded-queue.ts'
 

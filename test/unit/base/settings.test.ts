@@ -1,6 +1,6 @@
 // Proves: flags win over the file and the file over defaults; every problem is reported at once; unknown names get a
 // suggestion; nothing that a file may hold makes the reader throw; printers and parsers agree.
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 
 import {
   addressSetting,
