@@ -194,7 +194,10 @@ describe('signals', () => {
   })
 
   test('an engine that dies while stopping is started again and told so', async () => {
-    harness.life(SERVE.replace('note TERM; exit 0', () => 'note TERM; kill -9 $$'), 1)
+    harness.life(
+      SERVE.replace('note TERM; exit 0', () => 'note TERM; kill -9 $$'),
+      1,
+    )
     harness.life('note "second"; exit 0', 2)
     const holder = harness.start('v1')
     await ready()
