@@ -37,6 +37,7 @@ export function createExtentIndexModel(blocks: number, capacityBlocks: number) {
     logEndSector: LOG_END,
     fragmentsMax: blocks * 8,
     onCleanGone: (slot) => expect(slotsInUse.delete(slot)).toBe(true),
+    dirtyListBlocks: 6,
   })
 
   function write(sector: number, end: number): void {

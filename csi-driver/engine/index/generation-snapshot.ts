@@ -3,6 +3,7 @@
 // ends the generation. Fragments are sorted by block and, inside a block, by first valid sector; the valid masks of one
 // block's fragments are disjoint. Where a zero range and a fragment overlap, the fragment is newer.
 import { SECTORS_PER_BLOCK } from '../../../base/units.ts'
+import { blockOrder } from './block-order.ts'
 import { SECTORS_OF_MASK } from './sector-mask.ts'
 import type { ZeroRanges } from './zero-ranges.ts'
 
@@ -15,17 +16,17 @@ export interface FoundFragments {
 }
 
 export class GenerationSnapshot {
-  /** Number of fragments; the arrays may be longer. */
+  /** Number of fragments. The arrays belong to the snapshot: readers never write to them. */
   count = 0
   /** Sum of the valid sectors of all fragments. Zero ranges are not counted. */
   dirtySectorsTotal = 0
-  readonly block: Uint32Array
+  block: Uint32Array
   /** Cache-storage sector where sector 0 of the block would be: sector i of the valid mask is at base + i. */
-  readonly base: Uint32Array
+  base: Uint32Array
   /** Low 32 bits of xxh64 of the sectors of `orig`. */
-  readonly hash: Uint32Array
-  readonly valid: Uint8Array
-  readonly orig: Uint8Array
+  hash: Uint32Array
+  valid: Uint8Array
+  orig: Uint8Array
   /** Dirty zero ranges [start, end) in sectors, ascending and disjoint, and the seq of the newest record of each. */
   readonly zeroCount: number
   readonly zeroStart: Float64Array
@@ -62,6 +63,25 @@ export class GenerationSnapshot {
     this.hash[to] = this.hash[from] as number
     this.valid[to] = this.valid[from] as number
     this.orig[to] = this.orig[from] as number
+  }
+
+  /** Brings the fragments, appended in any order of blocks, into theirs. Only for the index while it freezes. */
+  sortByBlock(): void {
+    const order = blockOrder(this.block, this.count)
+    const { block, base, hash, valid, orig, count } = this
+    this.block = new Uint32Array(count)
+    this.base = new Uint32Array(count)
+    this.hash = new Uint32Array(count)
+    this.valid = new Uint8Array(count)
+    this.orig = new Uint8Array(count)
+    for (let place = 0; place < count; place++) {
+      const i = order[place] as number
+      this.block[place] = block[i] as number
+      this.base[place] = base[i] as number
+      this.hash[place] = hash[i] as number
+      this.valid[place] = valid[i] as number
+      this.orig[place] = orig[i] as number
+    }
   }
 
   get isEmpty(): boolean {

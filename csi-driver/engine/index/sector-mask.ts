@@ -39,3 +39,9 @@ export function maskInside(block: number, startSector: number, endSector: number
 export function firstSectorOf(mask: number): number {
   return 31 - Math.clz32(mask & -mask)
 }
+
+/** Number of neighbouring sectors of the mask from sector `first` on, which must be in it. */
+export function runLengthAt(mask: number, first: number): number {
+  const clear = ~(mask >>> first)
+  return 31 - Math.clz32(clear & -clear)
+}
