@@ -10,6 +10,7 @@ import {
   focusedTests,
   isSource,
   leftovers,
+  lockProblems,
   machinePaths,
   missingHeader,
   titles,
@@ -26,6 +27,9 @@ const whole = (...halves: string[]): string => halves.join('')
 const root = whole('/ro', 'ot/')
 const only = whole('on', 'ly')
 const skip = whole('sk', 'ip')
+
+const lock = (packages: object): string => JSON.stringify({ packages })
+const native = { optionalDependencies: { '@a/native': '1.0.0' } }
 
 const BAD: Record<string, string[]> = {
   'no header': missingHeader("import { a } from './a.ts'\n"),
@@ -52,6 +56,8 @@ const BAD: Record<string, string[]> = {
   'a title that comes late': titles('Text.\n\n# One\n'),
   'a broken link': brokenLinks('docs/a.md', '[gone](formats/gone.md)', (path) => PATHS.has(path)),
   'a link out of the folder': brokenLinks('docs/a.md', '[gone](../../x.md#part)', (path) => PATHS.has(path)),
+  'a lock that names a host': lockProblems(lock({ 'node_modules/a': { resolved: 'http://host/a.tgz' } })),
+  'a lock with a gap': lockProblems(lock({ 'node_modules/a': native })),
   'a changelog without Unreleased': changelogShape(`# Changelog\n\n## 1.0.0\n${sections}`),
   'a changelog with a heading too few': changelogShape('# Changelog\n\n## Unreleased\n\n### Behaviour\n'),
   'a changelog with a heading too many': changelogShape(`# Changelog\n\n## Unreleased\n${sections}\n### Fun\n`),
@@ -79,6 +85,7 @@ const GOOD: Record<string, string[]> = {
     '[here](formats/journal.md#x) [up](../base/units.ts) [web](https://example.org) [in](#part) `[no](link.md)`',
     (path) => PATHS.has(path),
   ),
+  'a full lock': lockProblems(lock({ 'node_modules/a': native, 'node_modules/b/node_modules/@a/native': {} })),
   'a changelog': changelogShape(`# Changelog\n\n## Unreleased\n${sections}\n## 1.0.0\n\n### Behaviour\n`),
 }
 

@@ -127,3 +127,21 @@ export function changelogShape(markdown: string): string[] {
   }
   return complaints
 }
+
+interface Lock {
+  readonly packages: Record<string, { resolved?: string; optionalDependencies?: Record<string, string> }>
+}
+
+/** The lock file names no registry host, and every optional package: `npm ci` refuses a lock that leaves one out. */
+export function lockProblems(text: string): string[] {
+  const { packages } = JSON.parse(text) as Lock
+  const locked = new Set(Object.keys(packages).map((path) => path.replace(/^.*node_modules\//, '')))
+  return Object.entries(packages).flatMap(([path, { resolved, optionalDependencies = {} }]) => [
+    ...(resolved === undefined ? [] : [`${path} names a host: ${resolved}`]),
+    ...Object.keys(optionalDependencies)
+      .filter((name) => !locked.has(name))
+      .map(
+        (name) => `${path} has the optional package ${name}, which is not locked: run npm install on a full registry`,
+      ),
+  ])
+}

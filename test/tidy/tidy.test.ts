@@ -90,6 +90,10 @@ describe('tidy', () => {
     expect(complaints(isMarkdown, (path) => rules.brokenLinks(path, read(path), exists))).toEqual([])
   })
 
+  test('the lock file is whole and names no host', () => {
+    expect(rules.lockProblems(read('package-lock.json'))).toEqual([])
+  })
+
   test('the changelog has its shape', () => {
     expect(rules.changelogShape(read('CHANGELOG.md'))).toEqual([])
   })
