@@ -1,7 +1,7 @@
 // Every change that an owner or a claimant makes to the register record, one function each: the record that stands
 // there in, the proposed one out. Pure; a broken precondition is a programmer's error and asserts, since each is
 // decided before the change is proposed. `rv` and `changeId` are set by the RegisterClient.
-// Rule numbers are those of PROTOCOL.md, which binds.
+// Rule numbers are those of the replication protocol (docs/decisions/0001).
 import { assert } from '../../base/assert.ts'
 import type { Epoch, Seq } from '../../base/units.ts'
 import {
@@ -58,11 +58,16 @@ export interface Claim {
   readonly epochAtLeast?: Epoch
 }
 
-/** S1: the next epoch; the predecessor may still touch the backing unless its close is settled. */
+/**
+ * S1: the next epoch; the predecessor may still touch the backing unless its close is settled. Whoever claims holds
+ * the lock of the volume on its node, which is evidence against every earlier engine there (5.3): when the list is
+ * full, those go at once instead of in S2.
+ */
 export function claim(record: RegisterRecord, { node, epochAtLeast = 0 }: Claim): RegisterRecord {
-  const closed = predecessorClosed(record)
-  const unfenced = closed ? record.unfenced : [...record.unfenced, { node: record.owner, epoch: record.epoch }]
-  assert(canClaim(record), `a claim needs room in unfenced entries=${record.unfenced.length}`)
+  const predecessor = predecessorClosed(record) ? [] : [{ node: record.owner, epoch: record.epoch }]
+  const full = record.unfenced.length + predecessor.length > UNFENCED_MAX
+  const unfenced = [...record.unfenced.filter((entry) => !full || entry.node !== node), ...predecessor]
+  assert(unfenced.length <= UNFENCED_MAX, `a claim needs room in unfenced entries=${record.unfenced.length}`)
   return {
     ...record,
     epoch: Math.max(record.epoch + 1, epochAtLeast),
@@ -71,11 +76,6 @@ export function claim(record: RegisterRecord, { node, epochAtLeast = 0 }: Claim)
     previousPhase: record.phase === 'Opening' ? record.previousPhase : record.phase,
     unfenced,
   }
-}
-
-/** False: too many earlier owners wait for a fence; the volume cannot be opened before one is removed. */
-export function canClaim(record: RegisterRecord): boolean {
-  return predecessorClosed(record) || record.unfenced.length < UNFENCED_MAX
 }
 
 /** Detached is written only after the backing I/O of the owner has ended (S1, closeClean). */
@@ -96,8 +96,12 @@ export function fenced(record: RegisterRecord, entry: Unfenced, evidence: FenceE
     record.unfenced.some((listed) => sameEntry(listed, entry)),
     `the fenced engine is listed node=${entry.node} epoch=${entry.epoch}`,
   )
-  assert(evidence !== 'lock' || entry.node === record.owner, `a lock proves nothing about another node node=${entry.node}`)
-  const stays = (listed: Unfenced): boolean => (evidence === 'lock' ? listed.node !== entry.node : !sameEntry(listed, entry))
+  assert(
+    evidence !== 'lock' || entry.node === record.owner,
+    `a lock proves nothing about another node node=${entry.node}`,
+  )
+  const stays = (listed: Unfenced): boolean =>
+    evidence === 'lock' ? listed.node !== entry.node : !sameEntry(listed, entry)
   return { ...record, unfenced: record.unfenced.filter(stays) }
 }
 
@@ -132,7 +136,10 @@ export function ownLog(record: RegisterRecord, options: OwnLog): RegisterRecord 
     !wasDirty || missing.every((old) => unreachable.some((member) => sameMember(member, old))),
     'every reachable member of a dirty volume stays one',
   )
-  assert(!wasDirty || lastSeq >= record.lastSeq, `the gathered log is whole lastSeq=${lastSeq} registered=${record.lastSeq}`)
+  assert(
+    !wasDirty || lastSeq >= record.lastSeq,
+    `the gathered log is whole lastSeq=${lastSeq} registered=${record.lastSeq}`,
+  )
   return { ...record, logUuid, members, phase, lastSeq, backing, dirty: wasDirty || phase !== 'WriteThrough' }
 }
 
@@ -163,14 +170,24 @@ const NEXT_PHASES: Readonly<Record<Phase, readonly Phase[]>> = {
   Blocked: ['Blocked', 'DrainWT', 'WriteThrough', 'Closing'],
 }
 
-/**
- * A phase of the present owner. WriteBack sets `dirty` in the same change (2.5); no other phase touches it, except that
- * WriteThrough may be combined with setClean.
- */
-export function setPhase(record: RegisterRecord, phase: OwnedPhase): RegisterRecord {
+export interface PhaseChange {
+  readonly phase: OwnedPhase
+  /** True is demanded in WriteBack (2.5). False only when the log is empty everywhere and appends are frozen (2.4). */
+  readonly dirty: boolean
+  /** Largest acknowledged sequence number; the registered one stays if it is left out. */
+  readonly lastSeq?: Seq
+}
+
+/** The next phase of the present owner together with `dirty`, in one change. */
+export function setPhase(
+  record: RegisterRecord,
+  { phase, dirty, lastSeq = record.lastSeq }: PhaseChange,
+): RegisterRecord {
   assert(NEXT_PHASES[record.phase].includes(phase), `phases follow one another from=${record.phase} to=${phase}`)
-  assert(phase !== 'WriteBack' || record.members.length > 0, 'write-back needs a member')
-  return { ...record, phase, dirty: record.dirty || phase === 'WriteBack' }
+  assert(dirty || phase !== 'WriteBack', 'write-back is dirty')
+  assert(!dirty || record.members.length > 0, 'a dirty volume has a member')
+  assert(lastSeq >= record.lastSeq, `sequence numbers grow lastSeq=${lastSeq} registered=${record.lastSeq}`)
+  return { ...record, phase, dirty, lastSeq }
 }
 
 /** The end of an ownership: nothing dirty, and the backing I/O of the owner has ended, which the caller has checked. */
@@ -188,7 +205,10 @@ export function setBackingSize(record: RegisterRecord, sizeBytes: number): Regis
 /** 4.2: the new member already holds and acknowledges everything. */
 export function addMember(record: RegisterRecord, member: Member): RegisterRecord {
   assert(record.members.length < MEMBERS_MAX, `there is room for a member members=${record.members.length}`)
-  assert(!record.members.some((listed) => listed.storeUuid === member.storeUuid), `the store is new storeUuid=${member.storeUuid}`)
+  assert(
+    !record.members.some((listed) => listed.storeUuid === member.storeUuid),
+    `the store is new storeUuid=${member.storeUuid}`,
+  )
   return { ...record, members: [...record.members, member] }
 }
 

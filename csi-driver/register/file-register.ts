@@ -115,7 +115,12 @@ function decodeStored(volume: string, generation: string, content: string): Retu
 
 function unavailable(directory: string, result: ProcessResult): CacheError {
   const cause = result.exitCode === null ? `no answer within ${CALL_TIMEOUT_MS} ms` : result.stderr.trim()
-  return new CacheError('retry', 'CACHE_REGISTER_UNAVAILABLE', `the register can't be used directory=${directory} cause=${cause}`, {
-    remedy: 'Check that the directory of the registers (--state-dir) is mounted and writable.',
-  })
+  return new CacheError(
+    'retry',
+    'CACHE_REGISTER_UNAVAILABLE',
+    `the register can't be used directory=${directory} cause=${cause}`,
+    {
+      remedy: 'Check that the directory of the registers (--state-dir) is mounted and writable.',
+    },
+  )
 }

@@ -77,5 +77,9 @@ export class MemoryRegister implements Register {
 function decodeExpected(line: string): RegisterRecord {
   const decoded = decodeRecord(line)
   if ('record' in decoded) return decoded.record
-  throw new CacheError('corrupt', 'CACHE_REGISTER_CORRUPT', `a written record is not valid problems=${decoded.problems.join('; ')}`)
+  throw new CacheError(
+    'corrupt',
+    'CACHE_REGISTER_CORRUPT',
+    `a written record is not valid problems=${decoded.problems.join('; ')}`,
+  )
 }

@@ -40,7 +40,8 @@ const text = (pattern: RegExp, wanted: string): Check => {
   return (value) => (typeof value === 'string' && pattern.test(value) ? null : `is not ${wanted}`)
 }
 const integer = (least: number): Check => {
-  return (value) => (Number.isSafeInteger(value) && Number(value) >= least ? null : `is not an integer of at least ${least}`)
+  return (value) =>
+    Number.isSafeInteger(value) && Number(value) >= least ? null : `is not an integer of at least ${least}`
 }
 const oneOf = (allowed: readonly unknown[]): Check => {
   return (value) => (allowed.includes(value) ? null : `is not one of ${allowed.map(String).join(', ')}`)
@@ -59,11 +60,13 @@ const RECORD_FIELDS: Fields = {
   epoch: integer(1),
   owner: node,
   logUuid: uuid,
-  members: (value) => (Array.isArray(value) && value.length <= MEMBERS_MAX ? null : `is not a list of at most ${MEMBERS_MAX}`),
+  members: (value) =>
+    Array.isArray(value) && value.length <= MEMBERS_MAX ? null : `is not a list of at most ${MEMBERS_MAX}`,
   phase: oneOf(PHASES),
   previousPhase: oneOf(PHASES.filter((phase) => phase !== 'Opening')),
   dirty: oneOf([true, false]),
-  unfenced: (value) => (Array.isArray(value) && value.length <= UNFENCED_MAX ? null : `is not a list of at most ${UNFENCED_MAX}`),
+  unfenced: (value) =>
+    Array.isArray(value) && value.length <= UNFENCED_MAX ? null : `is not a list of at most ${UNFENCED_MAX}`,
   lastSeq: integer(0),
   volumeKey: text(VOLUME_KEY_PATTERN, '64 lower-case hex digits'),
   backing: (value) => (isObject(value) ? null : 'is not an object'),
@@ -93,7 +96,8 @@ function checkFields(value: unknown, fields: Fields, path: string): string[] {
     const held = Object.hasOwn(value, field) ? value[field] : undefined
     const problem = check(held)
     // The volume key is a secret and stays out of messages.
-    if (problem !== null) problems.push(`${name(field)} ${problem} value=${field === 'volumeKey' ? 'hidden' : quote(held)}`)
+    if (problem !== null)
+      problems.push(`${name(field)} ${problem} value=${field === 'volumeKey' ? 'hidden' : quote(held)}`)
   }
   for (const field of Object.keys(value)) {
     if (!Object.hasOwn(fields, field)) problems.push(`${name(field)} is unknown value=${quote(value[field])}`)

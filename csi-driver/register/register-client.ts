@@ -1,6 +1,6 @@
 // The engine's only way to the register: one change at a time, each carried through until its outcome is settled.
 //   beforeSend(intent) → compare-and-swap, repeated while unknown → afterSettled(record) → the caller acts
-// Rules 1.1, 1.3 and 1.4 of PROTOCOL.md hold for every caller, since no other path exists. What the engine freezes while a
+// Rules 1.1, 1.3 and 1.4 of the replication protocol hold for every caller, since no other path exists. What the engine freezes while a
 // change is open (rule 1.2) it reads from `unsettled`. Decisions are in settlement.ts; this file waits and repeats.
 import { assert } from '../../base/assert.ts'
 import { CacheError } from '../../base/errors.ts'
@@ -10,7 +10,14 @@ import type { Timers } from '../../base/clock.ts'
 import type { Ms } from '../../base/units.ts'
 import type { RegisterRecord } from './record.ts'
 import type { Register } from './register.ts'
-import { type RegisterIntent, settleByRead, settleByReply, type Settlement, type WhileUnsettled, whileUnsettled } from './settlement.ts'
+import {
+  type RegisterIntent,
+  settleByRead,
+  settleByReply,
+  type Settlement,
+  type WhileUnsettled,
+  whileUnsettled,
+} from './settlement.ts'
 
 /** Waits between attempts: doubled from the first to the last. */
 const RETRY_FIRST_MS: Ms = 100
@@ -171,7 +178,11 @@ export class RegisterClient {
       if (sent.settlement === 'applied') return 'applied'
       if (sent.settlement === 'fenced' || change === 'claim') return 'fenced'
     }
-    throw new CacheError('unknown-outcome', 'CACHE_REGISTER_CONTENDED', `the register keeps changing within one epoch change=${change}`)
+    throw new CacheError(
+      'unknown-outcome',
+      'CACHE_REGISTER_CONTENDED',
+      `the register keeps changing within one epoch change=${change}`,
+    )
   }
 
   /** One version proposed, sent until it is settled, the outcome stored. */
@@ -182,7 +193,13 @@ export class RegisterClient {
     const { prng, hooks, log } = this.#ports
     const changeId = hex32(prng.u32()) + hex32(prng.u32())
     const next: RegisterRecord = { ...mutate(base), rv: expectedRv + 1, changeId }
-    const intent: RegisterIntent = { change, expectedRv, baseEpoch: base?.epoch ?? 0, registerNonce: next.registerNonce, changeId }
+    const intent: RegisterIntent = {
+      change,
+      expectedRv,
+      baseEpoch: base?.epoch ?? 0,
+      registerNonce: next.registerNonce,
+      changeId,
+    }
     this.#intent = intent
     this.#unsettled = whileUnsettled(base ?? next, next)
     try {
@@ -227,7 +244,11 @@ export class RegisterClient {
     for (let attempt = 1; ; attempt++) {
       const sent = await this.#sendOnce(intent, next)
       if (sent !== null) return sent
-      this.#ports.log.event('register.change.unsettled', { change: intent.change, attempt, error: this.#lastError }, 'warning')
+      this.#ports.log.event(
+        'register.change.unsettled',
+        { change: intent.change, attempt, error: this.#lastError },
+        'warning',
+      )
       if (attempt >= attemptsMax) throw this.#unsettledError(intent.change)
       await this.#pause(attempt)
     }
@@ -251,9 +272,14 @@ export class RegisterClient {
   /** Takes over what is settled. A fenced outcome is not stored: the own record stays the last of the own epoch. */
   async #store(sent: Sent): Promise<void> {
     if (sent.settlement === 'went-back') {
-      throw new CacheError('corrupt', 'CACHE_REGISTER_WENT_BACK', `the register is older than this volume's last change`, {
-        remedy: 'Restore the newest register; an older copy cannot be used.',
-      })
+      throw new CacheError(
+        'corrupt',
+        'CACHE_REGISTER_WENT_BACK',
+        `the register is older than this volume's last change`,
+        {
+          remedy: 'Restore the newest register; an older copy cannot be used.',
+        },
+      )
     }
     if (sent.settlement === 'fenced') {
       this.#close()

@@ -1,4 +1,4 @@
-// What became of a change that was sent to the register? Pure; PROTOCOL.md 1.1, 1.2 and 1.4.
+// What became of a change that was sent to the register? Pure; Rules 1.1, 1.2 and 1.4 of the replication protocol (docs/decisions/0001).
 // An attempt is settled by its reply, or by seeing that the version has moved: one version is written only once, so
 // after a move the attempt has either written that version or never will. A read of the old value settles nothing.
 import type { Epoch } from '../../base/units.ts'
@@ -39,7 +39,12 @@ export interface SettlementRow {
 function precedes(intent: RegisterIntent, seen: RegisterRecord | null): boolean {
   // A creation follows nothing, so whatever stands there came later.
   if (intent.expectedRv === 0) return false
-  return seen === null || seen.registerNonce !== intent.registerNonce || seen.rv < intent.expectedRv || seen.epoch < intent.baseEpoch
+  return (
+    seen === null ||
+    seen.registerNonce !== intent.registerNonce ||
+    seen.rv < intent.expectedRv ||
+    seen.epoch < intent.baseEpoch
+  )
 }
 
 function moved(intent: RegisterIntent, seen: RegisterRecord | null): seen is RegisterRecord {

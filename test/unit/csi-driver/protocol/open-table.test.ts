@@ -1,0 +1,253 @@
+// Proves that the three tables of an open decide every combination of facts by exactly one row; that no combination loses
+// dirty data without the flag that says so; and that the messages carry values and a remedy. All combinations are walked.
+import { combinationsOf, decide, type FactDomain, rowApplies } from '../../../../csi-driver/protocol/decision-table.ts'
+import type {
+  BackingFacts,
+  CacheFacts,
+  ForebayCache,
+  OpenInput,
+  PredecessorFacts,
+} from '../../../../csi-driver/protocol/open-facts.ts'
+import { BACKING_ROWS, CACHE_ROWS, openDecision, PREDECESSOR_ROWS } from '../../../../csi-driver/protocol/open-table.ts'
+import { refusalText } from '../../../../csi-driver/protocol/open-messages.ts'
+import type { RegisterRecord } from '../../../../csi-driver/register/record.ts'
+import { anIntent, aRecord, logUuidOf, MEMBER, NODE, UUID_B } from '../register/records.ts'
+
+const PREDECESSORS: FactDomain<PredecessorFacts> = { predecessor: ['none', 'closed', 'own-node', 'other-node'] }
+const CACHES: FactDomain<CacheFacts> = {
+  register: ['absent', 'clean', 'dirty'],
+  cache: ['unused', 'foreign', 'damaged', 'this-clean', 'this-dirty', 'other-clean', 'other-dirty'],
+  history: ['consistent', 'log-newer', 'register-replaced'],
+  store: ['listed', 'not-listed'],
+  log: ['known', 'unknown'],
+  formatCache: [false, true],
+  lossAccepted: [false, true],
+}
+const BACKINGS: FactDomain<BackingFacts> = {
+  holds: ['nothing', 'dirty'],
+  change: ['none', 'content', 'larger', 'identity', 'smaller'],
+  backingChanged: ['none', 'replay', 'discard-cache'],
+}
+
+/** Labels of the rows that hold, for each combination that has not exactly one. */
+function undecided<Facts extends object>(
+  rows: Parameters<typeof rowApplies<Facts>>[0][],
+  domain: FactDomain<Facts>,
+): string[] {
+  const wrong: string[] = []
+  for (const facts of combinationsOf(domain as FactDomain<Record<string, string>>)) {
+    const labels = rows.filter((row) => rowApplies(row, facts as Facts)).map((row) => row.label)
+    if (labels.length !== 1) wrong.push(`${JSON.stringify(facts)} ${labels.join(',')}`)
+  }
+  return wrong
+}
+
+describe('tables', () => {
+  test('every combination of facts has exactly one row', () => {
+    expect(undecided([...PREDECESSOR_ROWS], PREDECESSORS)).toEqual([])
+    expect(undecided([...CACHE_ROWS], CACHES)).toEqual([])
+    expect(undecided([...BACKING_ROWS], BACKINGS)).toEqual([])
+  })
+
+  test('every row is reached and labels are unique', () => {
+    const reached = new Set<string>()
+    for (const facts of combinationsOf(CACHES)) reached.add(decide(CACHE_ROWS, facts).label)
+    for (const facts of combinationsOf(BACKINGS)) reached.add(decide(BACKING_ROWS, facts).label)
+    const labels = [...CACHE_ROWS, ...BACKING_ROWS].map((row) => row.label)
+    expect([...reached].toSorted()).toEqual(labels.toSorted())
+  })
+
+  test('a cache with dirty data of another volume is never formatted', () => {
+    for (const facts of combinationsOf({ ...CACHES, cache: ['other-dirty'] })) {
+      expect(decide(CACHE_ROWS, facts).then).toHaveProperty('no')
+    }
+  })
+
+  test('without --accept-data-loss a dirty volume is gathered or blocked, and no dirty cache is formatted', () => {
+    for (const facts of combinationsOf({ ...CACHES, lossAccepted: [false] })) {
+      const { then } = decide(CACHE_ROWS, facts)
+      if ('no' in then) continue
+      if (facts.register === 'dirty') expect(then.go).toBe('open-gather')
+      expect(facts.cache).not.toBe('damaged')
+      if (facts.cache === 'this-dirty') expect(then.formatCache).toBe(false)
+    }
+  })
+
+  test('with --accept-data-loss what can be gathered still is', () => {
+    const gatherable = {
+      ...CACHES,
+      register: ['dirty'],
+      cache: ['this-dirty'],
+      history: ['consistent'],
+      store: ['listed'],
+      log: ['known'],
+    } as const
+    for (const facts of combinationsOf<CacheFacts>(gatherable))
+      expect(decide(CACHE_ROWS, facts).then).toMatchObject({ go: 'open-gather' })
+  })
+
+  test('a changed backing needs its flag, and replay never drops what it cannot write', () => {
+    for (const facts of combinationsOf(BACKINGS)) {
+      const { then } = decide(BACKING_ROWS, facts)
+      const changed = facts.change !== 'none'
+      if (changed && facts.backingChanged === 'none') expect(then).toMatchObject({ no: 'refuse' })
+      if (then === 'discard') expect(facts.backingChanged).toBe('discard-cache')
+      if (!changed) expect(then).toBe('as-it-is')
+    }
+  })
+})
+
+const DIRTY = aRecord({ dirty: true, phase: 'WriteBack', epoch: 4, rv: 20, logUuid: logUuidOf(4) })
+const CLOSED = aRecord({ dirty: false, phase: 'Detached', epoch: 4, rv: 22, logUuid: logUuidOf(4) })
+
+function cacheOf(settled: RegisterRecord | null, changes: Partial<ForebayCache> = {}): ForebayCache {
+  const { volume, volumeUuid, registerNonce, epoch, logUuid } = settled ?? DIRTY
+  const { storeUuid, incarnation } = MEMBER
+  const logUuids = [logUuid]
+  return {
+    kind: 'forebay',
+    volume,
+    volumeUuid,
+    registerNonce,
+    storeUuid,
+    incarnation,
+    epoch,
+    logUuids,
+    settled,
+    intent: null,
+    ...changes,
+  }
+}
+
+function input(record: RegisterRecord | null, changes: Partial<OpenInput> = {}): OpenInput {
+  return {
+    volume: 'tank',
+    node: NODE,
+    cachePath: '/cache/tank',
+    backingPath: '/dev/sdb',
+    record,
+    cache: cacheOf(record),
+    backing: { identity: (record ?? DIRTY).backing, edges: 'same' },
+    formatCache: false,
+    acceptDataLoss: null,
+    backingChanged: 'none',
+    ...changes,
+  }
+}
+
+describe('openDecision', () => {
+  test('a new volume is created on an unused cache', () => {
+    expect(openDecision(input(null, { cache: { kind: 'absent' } }))).toEqual({
+      kind: 'create-volume',
+      labels: ['nobody-left', 'new-volume', 'same-backing'],
+      formatCache: true,
+      takeBacking: false,
+      epochAtLeast: 1,
+    })
+  })
+
+  test('a creation that was never settled is tried again', () => {
+    const cache = cacheOf(null, { intent: anIntent({ expectedRv: 0 }) })
+    expect(openDecision(input(null, { cache }))).toMatchObject({ kind: 'create-volume' })
+  })
+
+  test('a closed volume opens clean, after a crash it gathers', () => {
+    expect(openDecision(input(CLOSED))).toMatchObject({ kind: 'open-clean', formatCache: false })
+    expect(openDecision(input(DIRTY))).toMatchObject({ kind: 'open-gather', formatCache: false, takeBacking: false })
+  })
+
+  test('a promoted pending log is known by its name', () => {
+    const cache = cacheOf(DIRTY, { logUuids: [logUuidOf(3), logUuidOf(4)] })
+    expect(openDecision(input(DIRTY, { cache })).kind).toBe('open-gather')
+    expect(openDecision(input(DIRTY, { cache: cacheOf(DIRTY, { logUuids: [logUuidOf(3)] }) }))).toMatchObject({
+      code: 'CACHE_LOG_MISSING',
+    })
+  })
+
+  test.each([
+    ['another incarnation', { incarnation: MEMBER.incarnation + 1 }, 'CACHE_STALE'],
+    ['another store', { storeUuid: UUID_B }, 'CACHE_STALE'],
+    ['a newer epoch', { epoch: 5 }, 'CACHE_REGISTER_WENT_BACK'],
+    ['a newer version', { settled: { ...DIRTY, rv: 21 } }, 'CACHE_REGISTER_WENT_BACK'],
+    ['another register', { registerNonce: UUID_B }, 'CACHE_REGISTER_REPLACED'],
+    ['another volume', { volumeUuid: UUID_B, volume: 'other' }, 'CACHE_OF_OTHER_VOLUME_DIRTY'],
+  ])('a cache with %s does not open', (_name, changes, code) => {
+    expect(openDecision(input(DIRTY, { cache: cacheOf(DIRTY, changes) }))).toMatchObject({ code })
+  })
+
+  test('another node that has not closed is not claimed over, whatever the flags say', () => {
+    const record = { ...DIRTY, owner: 'node-2' }
+    const flags = { formatCache: true, acceptDataLoss: 'tank', backingChanged: 'discard-cache' } as const
+    const decision = openDecision(input(record, flags))
+    expect(decision).toMatchObject({ kind: 'refuse', code: 'CACHE_OWNED_ELSEWHERE' })
+    expect(decision).toMatchObject({ message: expect.stringContaining('otherNode=node-2') })
+    expect(openDecision(input({ ...CLOSED, owner: 'node-2' })).kind).toBe('open-clean')
+    expect(openDecision(input({ ...CLOSED, unfenced: [{ node: 'node-2', epoch: 2 }] }))).toMatchObject({
+      code: 'CACHE_OWNED_ELSEWHERE',
+    })
+  })
+
+  test('--accept-data-loss must name the volume, and then goes past what is blocked', () => {
+    const cache = { kind: 'empty' } as const
+    expect(openDecision(input(DIRTY, { cache }))).toMatchObject({ kind: 'blocked', code: 'CACHE_DIRTY_ELSEWHERE' })
+    expect(openDecision(input(DIRTY, { cache, acceptDataLoss: 'pond' }))).toMatchObject({
+      code: 'CACHE_ACCEPT_DATA_LOSS_NAME',
+    })
+    expect(openDecision(input(DIRTY, { cache, acceptDataLoss: 'tank' }))).toMatchObject({
+      kind: 'open-discard',
+      formatCache: true,
+    })
+  })
+
+  test('the epoch is larger than that of a log that is given up', () => {
+    const decision = openDecision(input(DIRTY, { cache: cacheOf(DIRTY, { epoch: 9 }), acceptDataLoss: 'tank' }))
+    expect(decision).toMatchObject({ kind: 'open-discard', epochAtLeast: 10 })
+  })
+
+  test('a register that is gone is not made anew over its cache', () => {
+    expect(openDecision(input(null, { cache: cacheOf(DIRTY) }))).toMatchObject({
+      kind: 'blocked',
+      code: 'CACHE_REGISTER_MISSING',
+    })
+    expect(openDecision(input(null, { cache: cacheOf(DIRTY), formatCache: true }))).toMatchObject({ kind: 'blocked' })
+    expect(openDecision(input(null, { cache: cacheOf(CLOSED) }))).toMatchObject({
+      kind: 'refuse',
+      code: 'CACHE_REGISTER_MISSING',
+    })
+    expect(openDecision(input(null, { cache: cacheOf(CLOSED), formatCache: true }))).toMatchObject({
+      kind: 'create-volume',
+    })
+  })
+
+  test.each([
+    ['larger', { sizeBytes: 2 ** 31 }, 'CACHE_BACKING_LARGER', 'open-gather'],
+    ['smaller', { sizeBytes: 2 ** 20 }, 'CACHE_BACKING_SMALLER', 'refuse'],
+    ['another', { id: 'serial-2' }, 'CACHE_BACKING_OTHER', 'open-gather'],
+  ])('a backing that is %s is refused without its flag', (_name, changes, code, replay) => {
+    const backing = { identity: { ...DIRTY.backing, ...changes }, edges: 'same' } as const
+    expect(openDecision(input(DIRTY, { backing }))).toMatchObject({ kind: 'refuse', code })
+    expect(openDecision(input(CLOSED, { backing }))).toMatchObject({ kind: 'refuse', code })
+    expect(openDecision(input(DIRTY, { backing, backingChanged: 'replay' })).kind).toBe(replay)
+    const discard = openDecision(input(DIRTY, { backing, backingChanged: 'discard-cache' }))
+    expect(discard).toMatchObject({ kind: 'open-discard', formatCache: true, takeBacking: true })
+  })
+
+  test('a backing written to by somebody else matters only while something is dirty', () => {
+    const backing = { identity: DIRTY.backing, edges: 'changed' } as const
+    expect(openDecision(input(DIRTY, { backing }))).toMatchObject({ kind: 'refuse', code: 'CACHE_BACKING_CHANGED' })
+    expect(openDecision(input(CLOSED, { backing }))).toMatchObject({ kind: 'open-clean', takeBacking: false })
+  })
+
+  test('every refusal has values, a remedy that is a sentence, and says what is at stake where something is', () => {
+    const codes = [...PREDECESSOR_ROWS, ...CACHE_ROWS, ...BACKING_ROWS].flatMap(({ then }) =>
+      typeof then === 'object' && 'no' in then ? [then] : [],
+    )
+    for (const { no, code } of codes) {
+      const { message, remedy } = refusalText(code, input(DIRTY, { atStake: { dirtyBytes: 8192, ageMs: 61_000 } }))
+      expect(message).toMatch(/^(?!.*undefined)[a-z].* \w+=\S/u)
+      expect(remedy).toMatch(/^(?!.*undefined)[A-Z].*\.$/u)
+      if (no === 'blocked') expect(`${message} ${remedy}`).toContain('lostBytes=8192 oldestSeconds=61')
+    }
+    expect(refusalText('CACHE_STALE', input(DIRTY)).remedy).toContain('lostBytes=unknown oldestSeconds=unknown')
+  })
+})
