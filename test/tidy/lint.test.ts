@@ -41,6 +41,7 @@ const BAD: readonly Row[] = [
     'export const f = (n: number): void => {\n  if (n) { if (n > 1) { if (n > 2) { if (n > 3) void n } } }\n}\n',
   ],
   ['complexity', 'base/branches.ts', branches(12)],
+  ['complexity', 'csi-driver/engine/branches.ts', branches(16)],
   [
     'no-shadow',
     'base/shadow.ts',
@@ -71,6 +72,7 @@ const OK: readonly Row[] = [
   ['no-sync', 'csi-driver/cli/read.ts', blocking],
   ['no-console', 'csi-driver/cli/say.ts', spoken],
   ['complexity', 'base/few-branches.ts', branches(11)],
+  ['complexity', 'csi-driver/engine/few-branches.ts', branches(15)],
   ['anything', 'base/good.ts', 'export interface T {\n  readonly a: number\n}\n'],
 ]
 
