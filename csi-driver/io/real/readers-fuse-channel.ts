@@ -1,0 +1,133 @@
+// FUSE channel that blocks pool threads in read(2): four reads are always under way, each into a buffer of its own.
+// The fallback for a Node without `process.binding`; half the throughput of EpollFuseChannel (datapath §1.5).
+//
+// A read cannot be called back. After `pause` up to four requests are taken and wait here; after `stop` they stay
+// unanswered, the kernel re-sends them to the successor. A process that ends while its readers block must leave with
+// SIGKILL: an ordinary exit waits for the pool's threads.
+import { read } from 'node:fs'
+import { assert } from '../../../base/assert.ts'
+import { CacheError } from '../../../base/errors.ts'
+import type { FuseChannel, FuseChannelCounters, FuseChannelEvents, ReplyOutcome } from '../fuse-channel.ts'
+import { channelEndOf, errorCodeOf, writeReply } from './fuse-reply.ts'
+
+export const READERS = 4
+/** The readers hold four threads for good; the rest is for the disks. */
+const POOL_THREADS_MIN = 8
+
+class Reader {
+  readonly buffer: Buffer
+  /** Length of a request that was read while the channel was paused; 0 = none. */
+  waiting = 0
+  private readonly fd: number
+  private readonly done: (error: NodeJS.ErrnoException | null, length: number) => void
+
+  constructor(fd: number, buffer: Buffer, onRead: (reader: Reader, error: unknown, length: number) => void) {
+    this.fd = fd
+    this.buffer = buffer
+    this.done = (error, length) => onRead(this, error, length)
+  }
+
+  next(): void {
+    read(this.fd, this.buffer, 0, this.buffer.length, null, this.done)
+  }
+}
+
+export class ReadersFuseChannel implements FuseChannel {
+  readonly kind = 'readers'
+  readonly counters: FuseChannelCounters = { wakeups: 0, requests: 0, polls: 0, pollHits: 0 }
+  private readonly fd: number
+  private readonly readers: Reader[]
+  private events: FuseChannelEvents | null = null
+  private paused = false
+  private ended = false
+
+  /** `buffers`: READERS of them, each maxWriteBytes + 4096 bytes; they belong to the channel from now on. */
+  constructor(fd: number, buffers: readonly Buffer[]) {
+    assert(buffers.length === READERS, `one buffer per reader buffers=${buffers.length}`)
+    this.fd = fd
+    const onRead = (reader: Reader, error: unknown, length: number): void => this.onRead(reader, error, length)
+    this.readers = buffers.map((buffer) => new Reader(fd, buffer, onRead))
+  }
+
+  start(events: FuseChannelEvents): void {
+    assert(this.events === null, 'a channel is started once')
+    const threads = Number(process.env['UV_THREADPOOL_SIZE'] ?? 4)
+    if (!(threads >= POOL_THREADS_MIN)) {
+      throw new CacheError(
+        'invalid',
+        'CACHE_FUSE_POOL_TOO_SMALL',
+        `too few pool threads UV_THREADPOOL_SIZE=${threads}`,
+        {
+          remedy: `Set UV_THREADPOOL_SIZE to ${POOL_THREADS_MIN} or more before the process starts.`,
+        },
+      )
+    }
+    this.events = events
+    for (const reader of this.readers) reader.next()
+  }
+
+  reply(buffer: Buffer, start: number, length: number): ReplyOutcome {
+    return writeReply(this.fd, buffer, start, length)
+  }
+
+  pause(): void {
+    this.paused = true
+  }
+
+  resume(): void {
+    if (this.ended || !this.paused) return
+    this.paused = false
+    process.nextTick(() => this.deliverWaiting())
+  }
+
+  stop(): void {
+    this.ended = true
+  }
+
+  private deliverWaiting(): void {
+    for (const reader of this.readers) {
+      if (this.paused || this.ended) return
+      if (reader.waiting === 0) continue
+      const length = reader.waiting
+      reader.waiting = 0
+      this.deliver(reader, length)
+    }
+  }
+
+  private onRead(reader: Reader, error: unknown, length: number): void {
+    if (this.ended) return
+    if (error !== null) {
+      this.onError(reader, error)
+    } else if (this.paused) {
+      reader.waiting = length
+    } else this.deliver(reader, length)
+  }
+
+  private onError(reader: Reader, error: unknown): void {
+    const code = errorCodeOf(error)
+    if (code === 'EINTR' || code === 'ENOENT') {
+      reader.next()
+      return
+    }
+    this.ended = true
+    if (code === 'EAGAIN') {
+      const message = 'the descriptor of the mount does not block: its first engine used epoll'
+      const wrongKind = new CacheError('invalid', 'CACHE_FUSE_CHANNEL_KIND', message, {
+        remedy: 'Start the engine with the kind of channel that the mount began with.',
+      })
+      this.events?.onClosed({ reason: 'failed', error: wrongKind })
+      return
+    }
+    this.events?.onClosed(channelEndOf(error))
+  }
+
+  private deliver(reader: Reader, length: number): void {
+    const events = this.events
+    assert(events !== null, 'a started channel has events')
+    this.counters.wakeups++
+    this.counters.requests++
+    events.onRequest(reader.buffer, length)
+    events.onDrained()
+    if (!this.ended) reader.next()
+  }
+}

@@ -1,0 +1,80 @@
+// SmallFiles over fs.promises. A read of /proc meets processes that end meanwhile: what is gone reads as null or empty.
+import { promises as fs } from 'node:fs'
+import { dirname } from 'node:path'
+import { IoError } from '../../../base/errors.ts'
+import type { SmallFiles } from '../files.ts'
+
+const GONE = new Set(['ENOENT', 'ENOTDIR', 'ESRCH'])
+const UNREADABLE_LINK = new Set([...GONE, 'EINVAL', 'EACCES', 'EPERM'])
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EIO'
+}
+
+function ioError(error: unknown, path: string): IoError {
+  return new IoError(codeOf(error), `${error instanceof Error ? error.message : String(error)} path=${path}`)
+}
+
+async function unless<T>(tolerated: ReadonlySet<string>, path: string, act: () => Promise<T>): Promise<T | null> {
+  try {
+    return await act()
+  } catch (error) {
+    if (tolerated.has(codeOf(error))) return null
+    throw ioError(error, path)
+  }
+}
+
+const NOTHING: ReadonlySet<string> = new Set()
+
+async function writeOnce(path: string, text: string): Promise<void> {
+  const file = await fs.open(path, 'r+')
+  try {
+    await file.write(Buffer.from(text))
+  } finally {
+    await file.close()
+  }
+}
+
+async function syncPath(path: string): Promise<void> {
+  const file = await fs.open(path, 'r')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+export const systemFiles: SmallFiles = {
+  read: (path) => unless(GONE, path, () => fs.readFile(path, 'utf8')),
+  async write(path, text) {
+    await unless(NOTHING, path, () => writeOnce(path, text))
+  },
+  async replace(path, text) {
+    await unless(NOTHING, path, async () => {
+      const temporary = `${path}.new`
+      await fs.writeFile(temporary, text)
+      await syncPath(temporary)
+      await fs.rename(temporary, path)
+      await syncPath(dirname(path))
+    })
+  },
+  list: async (path) => (await unless(GONE, path, () => fs.readdir(path))) ?? [],
+  readLink: (path) => unless(UNREADABLE_LINK, path, () => fs.readlink(path)),
+  async replaceLink(path, target) {
+    await unless(NOTHING, path, async () => {
+      const temporary = `${path}.new`
+      await fs.rm(temporary, { force: true })
+      await fs.symlink(target, temporary)
+      await fs.rename(temporary, path)
+    })
+  },
+  async makeDirectory(path) {
+    await unless(NOTHING, path, () => fs.mkdir(path, { recursive: true }))
+  },
+  async remove(path) {
+    await unless(GONE, path, async () => {
+      const stat = await fs.lstat(path)
+      await (stat.isDirectory() ? fs.rmdir(path) : fs.unlink(path))
+    })
+  },
+}
