@@ -1,0 +1,64 @@
+// DESIGN.md §3, destage: between generations the backing alone is a crash-consistent image of the past. Looked at when a
+// superblock is written (a checkpoint among them) while the last thing that happened to the backing was a flush, in
+// lives of the engine that have only ever acknowledged from the log (a through-write is allowed to run ahead).
+//
+// An image is a consistent cut if no version in it was submitted after the acknowledgement of one that is missing: with
+// T the latest submission among the versions present, every sector must be legal for somebody who looks at T.
+import type { DiskOperation, SimulatedDisk } from '../disk.ts'
+import { SECTOR_BYTES } from '../../../base/units.ts'
+import { CONTENT_ZERO, readSector } from '../content.ts'
+import type { Checker, Scene } from './checker.ts'
+import { judgeImage } from './image.ts'
+
+export class GenerationChecker implements Checker {
+  readonly name = 'generation'
+  readonly rule = 'ordered generations'
+  /** Images looked at, for the summary. */
+  images = 0
+  /** False once anything but pure write-back has happened. */
+  pureWriteBack = true
+  private readonly scene: Scene
+  private flushedSinceWrite = false
+
+  constructor(scene: Scene) {
+    this.scene = scene
+  }
+
+  onSubmit(disk: SimulatedDisk, operation: DiskOperation): void {
+    if (disk === this.scene.backing) {
+      if (operation.kind === 'write' || operation.kind === 'zero') this.flushedSinceWrite = false
+      return
+    }
+    const [range] = operation.ranges
+    if (operation.kind !== 'write' || range === undefined || range.position >= this.scene.logStart) return
+    if (this.flushedSinceWrite && this.pureWriteBack && !this.scene.beyondBudget) this.checkCut()
+  }
+
+  onEnd(disk: SimulatedDisk, operation: DiskOperation, error: Error | null): void {
+    if (disk !== this.scene.backing || operation.kind !== 'flush') return
+    this.flushedSinceWrite = error === null && !disk.hasUnflushedWrites && !hasWriteInFlight(disk)
+  }
+
+  onCrash(): void {
+    // A generation was cut short: the image is consistent again only after the next one.
+    this.flushedSinceWrite = false
+  }
+
+  private checkCut(): void {
+    const { backing, oracle, report } = this.scene
+    this.images++
+    let latest = 0
+    for (let sector = 0; sector < oracle.sectors; sector++) {
+      const content = readSector(backing.durable, sector * SECTOR_BYTES, sector)
+      if (content === CONTENT_ZERO) continue
+      for (const { operation } of oracle.candidates(sector, content)) latest = Math.max(latest, operation.submittedAt)
+    }
+    const illegal = judgeImage(backing.durable, oracle.sectors, (sector, content) => oracle.check(sector, content, latest))
+    if (illegal !== null) report.add(this.name, this.rule, `the backing is no image of any moment: ${illegal.message}`)
+  }
+}
+
+function hasWriteInFlight(disk: SimulatedDisk): boolean {
+  for (const operation of disk.inFlight.values()) if (operation.kind === 'write' || operation.kind === 'zero') return true
+  return false
+}

@@ -1,0 +1,251 @@
+// The users' side of the device in the simulator: keeps what is outstanding, sends it (again after a restart, flagged as
+// such and in any order), and tells oracle and checkers of every answer. Outlives engines, as a FUSE connection does; a
+// new holder has a new one, whose numbers start again from the same value (DESIGN.md §7.2).
+import { SECTOR_BYTES } from '../../base/units.ts'
+import {
+  REQUEST_FLUSH,
+  REQUEST_OK,
+  REQUEST_READ,
+  REQUEST_WRITE,
+  REQUEST_ZERO,
+  type Request,
+  type RequestKind,
+  type RequestResult,
+} from '../../csi-driver/engine/request.ts'
+import type { Checker, DeviceMode, UserOperation } from './checkers/checker.ts'
+import { fillSectors, readSector } from './content.ts'
+import { SimulatedMemory } from './memory.ts'
+import type { Oracle } from './oracle.ts'
+import type { Report } from './report.ts'
+import type { Process, World } from './world.ts'
+
+/** What the front end needs of a volume. */
+export interface RequestSink {
+  submit(request: Request): void
+  kick(): void
+}
+
+interface Outstanding extends UserOperation {
+  readonly unique: number
+  readonly mayUnmap: boolean
+  /** Where a read's data is expected; kept over restarts. */
+  readonly buffer: Buffer | null
+}
+
+export interface NewOperation {
+  readonly kind: UserOperation['kind']
+  readonly firstSector: number
+  readonly sectors: number
+  readonly forceUnitAccess: boolean
+  readonly mayUnmap: boolean
+}
+
+export interface FrontEndParts {
+  readonly world: World
+  readonly report: Report
+  readonly oracle: Oracle
+  readonly checkers: readonly Checker[]
+  /** Whether a disk has failed an operation since that time, which excuses an error. */
+  readonly failedSince: (ms: number) => boolean
+}
+
+const KINDS: Record<UserOperation['kind'], RequestKind> = {
+  read: REQUEST_READ,
+  write: REQUEST_WRITE,
+  zero: REQUEST_ZERO,
+  flush: REQUEST_FLUSH,
+}
+
+export class FrontEnd {
+  /** As the users see the device: whether they have to flush. */
+  mode: DeviceMode = 'write-back'
+  answered = 0
+  errors = 0
+  readonly outstanding = new Map<number, Outstanding>()
+  /** Called after each answer, for the workload. */
+  onAnswer: (operation: UserOperation) => void = () => {}
+  private readonly parts: FrontEndParts
+  private sink: RequestSink | null = null
+  private process: Process | null = null
+  private lastId = 0
+  private lastUnique = 0
+  private readonly memory = new SimulatedMemory()
+  private readonly readBuffers = new Map<number, Buffer[]>()
+  private readonly payload = this.memory.allocate(1024 * 1024)
+
+  constructor(parts: FrontEndParts) {
+    this.parts = parts
+  }
+
+  /** A new connection: numbers start again. */
+  reconnect(): void {
+    this.lastUnique = 0
+  }
+
+  attach(sink: RequestSink, process: Process): void {
+    this.sink = sink
+    this.process = process
+  }
+
+  detach(): void {
+    this.sink = null
+    this.process = null
+  }
+
+  get attached(): boolean {
+    return this.sink !== null && this.process !== null && this.process.alive
+  }
+
+  /** A new operation of the workload. It waits outstanding while no engine is attached. */
+  issue(operation: NewOperation): void {
+    const { world, oracle, checkers } = this.parts
+    const id = ++this.lastId
+    this.lastUnique += 2
+    const outstanding: Outstanding = {
+      ...operation,
+      id,
+      unique: this.lastUnique,
+      submittedAt: world.tick(),
+      submittedMs: world.nowMs,
+      buffer: operation.kind === 'read' ? this.takeReadBuffer(operation.sectors) : null,
+    }
+    this.outstanding.set(id, outstanding)
+    world.trace.add(world.nowMs, `issue.${operation.kind}`, id, operation.firstSector, operation.sectors)
+    if (operation.kind === 'write' || operation.kind === 'zero') {
+      oracle.submitted(id, operation.kind, operation.firstSector, operation.sectors, outstanding.submittedAt)
+    }
+    for (const checker of checkers) checker.onSubmitOperation?.(outstanding)
+    if (this.attached) this.send(outstanding, false)
+  }
+
+  kick(): void {
+    if (this.attached) this.sink?.kick()
+  }
+
+  /** Sends everything outstanding again, in the given order of ids. */
+  resend(ids: readonly number[]): void {
+    for (const id of ids) {
+      const operation = this.outstanding.get(id)
+      if (operation !== undefined) this.send(operation, true)
+    }
+  }
+
+  /** The users are gone: nothing outstanding will be answered. */
+  abandon(): void {
+    for (const operation of this.outstanding.values()) this.giveBack(operation)
+    this.outstanding.clear()
+  }
+
+  dispose(): void {
+    this.memory.release()
+  }
+
+  private send(operation: Outstanding, resent: boolean): void {
+    const { process, sink } = this
+    if (process === null || sink === null) return
+    const request = this.requestFor(operation, resent, process)
+    if (operation.kind === 'write') fillSectors(this.payload, 0, operation.id, operation.firstSector, operation.sectors)
+    process.effect(() => sink.submit(request))
+    // The payload was valid only while submit ran.
+    if (operation.kind === 'write') this.payload.fill(0xab, 0, operation.sectors * SECTOR_BYTES)
+  }
+
+  private requestFor(operation: Outstanding, resent: boolean, process: Process): Request {
+    let completed = false
+    return {
+      kind: KINDS[operation.kind],
+      offset: operation.firstSector * SECTOR_BYTES,
+      length: operation.sectors * SECTOR_BYTES,
+      data: operation.buffer ?? this.payload,
+      dataStart: 0,
+      mayUnmap: operation.mayUnmap,
+      forceUnitAccess: operation.forceUnitAccess,
+      uniqueLow: operation.unique,
+      uniqueHigh: 0,
+      resent,
+      complete: (result) => {
+        if (!process.alive) return
+        if (completed) {
+          this.parts.report.add('requests', 'complete runs once', `operation ${operation.id} was answered twice`)
+          return
+        }
+        completed = true
+        process.effect(() => this.answer(operation, result))
+      },
+    }
+  }
+
+  private answer(operation: Outstanding, result: RequestResult): void {
+    const { world, report, failedSince } = this.parts
+    if (!this.outstanding.delete(operation.id)) return
+    this.answered++
+    world.trace.add(world.nowMs, `answer.${operation.kind}`, operation.id, result)
+    if (result === REQUEST_OK) this.succeeded(operation)
+    else {
+      this.errors++
+      if (operation.kind !== 'read') this.parts.oracle.failed(operation.id)
+      if (!failedSince(operation.submittedMs)) {
+        report.add('errors', 'errors are those of a disk', `${operation.kind} ${operation.id} failed with ${result} and no disk has`)
+      }
+    }
+    this.giveBack(operation)
+    this.onAnswer(operation)
+  }
+
+  private succeeded(operation: Outstanding): void {
+    const { world, oracle, checkers } = this.parts
+    const firm = this.mode === 'write-through' || operation.forceUnitAccess
+    if (operation.kind === 'read') {
+      this.judgeRead(operation)
+      return
+    }
+    if (operation.kind === 'flush') {
+      oracle.madeFirm(operation.submittedAt)
+      return
+    }
+    for (const checker of checkers) checker.onAcknowledge?.(operation)
+    oracle.acknowledged(operation.id, firm, world.tick())
+  }
+
+  private judgeRead(operation: Outstanding): void {
+    const { world, oracle, report } = this.parts
+    const { buffer, firstSector, sectors, submittedAt } = operation
+    if (buffer === null) return
+    const now = world.tick()
+    for (let i = 0; i < sectors; i++) {
+      const sector = firstSector + i
+      const content = readSector(buffer, i * SECTOR_BYTES, sector)
+      const illegal = oracle.observed(sector, content, submittedAt, now, this.mode === 'write-through')
+      if (illegal === null) continue
+      report.add(CHECKER_OF[illegal.reason], RULE_OF[illegal.reason], `read ${operation.id}: ${illegal.message}`)
+      return
+    }
+  }
+
+  private takeReadBuffer(sectors: number): Buffer {
+    const pages = Math.ceil((sectors * SECTOR_BYTES) / 4096) + 1
+    return this.readBuffers.get(pages)?.pop() ?? this.memory.allocate(pages * 4096)
+  }
+
+  private giveBack({ buffer }: Outstanding): void {
+    if (buffer === null) return
+    const pages = buffer.length / 4096
+    const list = this.readBuffers.get(pages)
+    if (list === undefined) this.readBuffers.set(pages, [buffer])
+    else list.push(buffer)
+  }
+}
+
+/** What an illegal read breaks. */
+export const CHECKER_OF = {
+  foreign: 'foreign-read',
+  lost: 'durability',
+  unseen: 'committed-reads',
+  'time-travel': 'order',
+} as const
+export const RULE_OF = {
+  foreign: 'reads return what was written',
+  lost: 'invariant 1',
+  unseen: 'invariant 8',
+  'time-travel': 'invariant 6',
+} as const

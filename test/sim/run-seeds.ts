@@ -1,0 +1,159 @@
+// Runs seeds and sums up. Every tenth seed runs twice: the hashes of both traces must be equal, or chance or time came
+// in by another door than the ports.
+import type { OpenVolume } from './machine.ts'
+import { openReferenceVolume, type ReferenceBug } from './reference-volume.ts'
+import { describeError, type RunResult, Simulation } from './simulation.ts'
+
+/** One seed in that many runs twice. */
+const REPEAT_EVERY = 10
+/** After that many failed seeds nothing more is learnt. */
+const FAILURES_MAX = 10
+
+export interface Summary {
+  passed: number
+  failed: number
+  seeds: number
+  events: number
+  operations: number
+  virtualSeconds: number
+  repeated: number
+  faults: Record<string, number>
+  ends: Record<string, number>
+  failures: { seed: string; violations: readonly string[] }[]
+}
+
+export async function runSeed(seed: string, openVolume: OpenVolume): Promise<RunResult> {
+  return new Simulation(seed, openVolume).run()
+}
+
+export async function runSeeds(
+  seeds: readonly string[],
+  openVolume: OpenVolume,
+  onFailure: (result: RunResult) => void = () => {},
+): Promise<Summary> {
+  const summary: Summary = {
+    passed: 0,
+    failed: 0,
+    seeds: 0,
+    events: 0,
+    operations: 0,
+    virtualSeconds: 0,
+    repeated: 0,
+    faults: {},
+    ends: {},
+    failures: [],
+  }
+  for (const [index, seed] of seeds.entries()) {
+    const result = await runSeed(seed, openVolume)
+    const violations = result.violations.map(({ checker, rule, message }) => `${checker} (${rule}): ${message}`)
+    if (index % REPEAT_EVERY === 0) {
+      summary.repeated++
+      const again = await runSeed(seed, openVolume)
+      if (again.traceHash !== result.traceHash) violations.push(`repeat: two runs differ ${result.traceHash} ${again.traceHash}`)
+    }
+    add(summary, result, violations)
+    if (violations.length > 0) onFailure(result)
+    if (summary.failures.length >= FAILURES_MAX) break
+  }
+  return summary
+}
+
+function add(summary: Summary, result: RunResult, violations: readonly string[]): void {
+  summary.seeds++
+  summary.events += result.events
+  summary.operations += result.operations
+  summary.virtualSeconds += Math.round(result.virtualMs / 1000)
+  for (const [name, value] of Object.entries(result.counts)) summary.faults[name] = (summary.faults[name] ?? 0) + value
+  summary.ends[result.end] = (summary.ends[result.end] ?? 0) + 1
+  if (violations.length === 0) summary.passed++
+  else {
+    summary.failed++
+    summary.failures.push({ seed: result.seed, violations })
+  }
+}
+
+interface Options {
+  readonly seeds: string[]
+  readonly json: boolean
+  readonly trace: boolean
+  readonly reference: ReferenceBug | null
+  readonly command: string
+}
+
+export async function main(args: readonly string[], print: (line: string) => void): Promise<number> {
+  const options = parse(args)
+  if (typeof options === 'string') {
+    print(options)
+    return 2
+  }
+  const openVolume = options.reference === null ? await engine() : openReferenceVolume(options.reference)
+  print(`simulator seeds=${options.seeds.length} first=${options.seeds[0]} repeat: ${options.command}`)
+  const summary = await runSeeds(options.seeds, openVolume, (result) => printFailure(result, options.trace, print))
+  const failed = summary.failures[0]?.seed
+  if (options.json) print(JSON.stringify(summary))
+  else print(`passed=${summary.passed} failed=${summary.failed} seeds=${summary.seeds} events=${summary.events} operations=${summary.operations} repeated=${summary.repeated}`)
+  print(failed === undefined ? `repeat: ${options.command}` : `failed seed=${failed} repeat: test/sim/run.ts --seed ${failed} --trace`)
+  return summary.failed === 0 ? 0 : 1
+}
+
+function printFailure(result: RunResult, withTrace: boolean, print: (line: string) => void): void {
+  if (withTrace) {
+    for (const line of result.traceTail) print(line)
+    print(JSON.stringify(result.scenario, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value)))
+  }
+  for (const { checker, rule, message, atMs } of result.violations) {
+    print(`seed ${result.seed}: ${checker} (${rule}) at ${atMs.toFixed(3)} ms: ${message}`)
+  }
+}
+
+async function engine(): Promise<OpenVolume> {
+  // By a name the compiler does not follow: the reference volume must be usable without the engine.
+  const path = '../../csi-driver/engine/volume.ts'
+  const module = (await import(path)) as { openVolume: OpenVolume }
+  return module.openVolume
+}
+
+function parse(args: readonly string[]): Options | string {
+  const seeds: string[] = []
+  let count = 0
+  let from = 1
+  let json = false
+  let trace = false
+  let reference: ReferenceBug | null = null
+  for (let i = 0; i < args.length; i++) {
+    const value = args[i + 1]
+    switch (args[i]) {
+      case '--seed':
+        if (value === undefined) return '--seed needs a value'
+        seeds.push(value)
+        i++
+        break
+      case '--seeds':
+        count = Number(value)
+        i++
+        break
+      case '--from':
+        from = Number(value)
+        i++
+        break
+      case '--json':
+        json = true
+        break
+      case '--trace':
+        trace = true
+        break
+      case '--reference':
+        reference = value === undefined || value.startsWith('--') ? 'none' : (value as ReferenceBug)
+        if (value !== undefined && !value.startsWith('--')) i++
+        break
+      default:
+        return `unknown option ${args[i]}; known: --seed S, --seeds N, --from S, --json, --trace, --reference [BUG]`
+    }
+  }
+  if (!Number.isInteger(count) || count < 0 || !Number.isInteger(from)) return '--seeds and --from need whole numbers'
+  for (let i = 0; i < count; i++) seeds.push(String(from + i))
+  if (seeds.length === 0) return 'nothing to run: give --seed S or --seeds N'
+  return { seeds, json, trace, reference, command: `test/sim/run.ts ${args.join(' ')}` }
+}
+
+export { describeError }
