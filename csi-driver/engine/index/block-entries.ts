@@ -7,7 +7,7 @@ import { BlockTable } from './block-table.ts'
 import { FragmentPool, NO_NODE } from './fragment-pool.ts'
 import { CODE_OF_RUN, FULL_MASK, RUN_OF_CODE, SECTORS_OF_MASK } from './sector-mask.ts'
 
-export const FRAGMENTS_PER_BLOCK_MAX = 8
+const FRAGMENTS_PER_BLOCK_MAX = 8
 /** Flag in the high byte of an entry's bits: the block waits for the next freeze. */
 export const LISTED = 0x4000
 const CODE_MASK = 0x3f00

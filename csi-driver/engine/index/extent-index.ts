@@ -267,10 +267,10 @@ export class ExtentIndex {
   }
 
   /**
-   * The backing holds fragment i of the snapshot, durably, and the checkpoint is written: the log no longer has to. If
-   * the block still has that fragment it is removed, or becomes the clean content of `slot` (pass -1 for none; the slot
-   * must hold the whole block as the snapshot had it). True when the slot was taken; otherwise release it. All fragments
-   * must be settled before their log space is written again.
+   * The backing holds fragment i of the snapshot, durably. If the block still has that fragment it is removed, or becomes
+   * the clean content of `slot` (-1 for none; the slot must hold the whole block as the snapshot had it). True when the
+   * slot was taken; otherwise release it. To be called before the log space of the fragment can be written again. Until
+   * the checkpoint the log still replays the record: ask `snapshot.overlaps` beside `hasDirty` before bypassing the log.
    */
   settle(snapshot: GenerationSnapshot, i: number, slot: number): boolean {
     const position = this.table.probe(snapshot.block[i] as number)

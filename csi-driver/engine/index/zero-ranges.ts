@@ -83,20 +83,6 @@ export class ZeroRanges {
     return place < this.count && (this.startSector[place] as number) < end
   }
 
-  /** The covered sectors of a 4 KiB block, bit i for sector i. */
-  maskOf(block: number): number {
-    if (this.count === 0) return 0
-    const blockStart = block * 8
-    let mask = 0
-    for (let place = this.firstEndingAfter(blockStart); place < this.count; place++) {
-      const from = Math.max((this.startSector[place] as number) - blockStart, 0)
-      if (from >= 8) break
-      const to = Math.min((this.endSector[place] as number) - blockStart, 8)
-      mask |= ((1 << to) - 1) & ~((1 << from) - 1)
-    }
-    return mask
-  }
-
   /** Forgets the intervals of all records ≤ `seq`: the backing has them, durably. */
   removeThrough(seq: Seq): void {
     let kept = 0

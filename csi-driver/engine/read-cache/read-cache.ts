@@ -66,7 +66,7 @@ export class ReadCache {
     return this.policy.promotions
   }
 
-  /** Released slots that wait to be found again; never more than about a sixteenth of the slots. */
+  /** Released slots that wait to be found again: about a sixteenth of the slots at most, all of them after `clear`. */
   get deadSlots(): number {
     return this.policy.deadSlots
   }

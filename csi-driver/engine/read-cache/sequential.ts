@@ -1,6 +1,6 @@
 // Which reads belong to a long sequential stream: those bypass the cache, since a scan would fill it with blocks that
 // nobody reads twice and the backing is at its best with them. Up to 16 streams are followed at once; a stream is
-// sequential once 4 MiB of it were read without a gap (bcache's default, research: sequential bypass).
+// sequential once 4 MiB of it were read without a gap (the default of bcache).
 //
 // Requests of one stream may arrive a little out of order (several are in flight), so a request belongs to a stream when
 // it starts within REORDER_BYTES of the stream's front, and gaps may add up to as much. A stream that skips more starts
