@@ -18,7 +18,8 @@ import type {
   FuseChannelOptions,
   ReplyOutcome,
 } from '../fuse-channel.ts'
-import { channelEndOf, errorCodeOf, READ_BUFFER_EXTRA_BYTES, writeReply } from './fuse-reply.ts'
+import { errnoName } from './errno.ts'
+import { channelEndOf, READ_BUFFER_EXTRA_BYTES, writeReply } from './fuse-reply.ts'
 
 /** Requests per turn of the event loop; then timers and other descriptors get their turn. */
 const REQUESTS_PER_TURN_MAX = 256
@@ -142,7 +143,7 @@ export class EpollFuseChannel implements FuseChannel {
     try {
       return readSync(this.fd, this.buffer, 0, this.buffer.length, null)
     } catch (error) {
-      const code = errorCodeOf(error)
+      const code = errnoName(error)
       // ENOENT: the request was aborted while it was being read; there may be others.
       if (code === 'EAGAIN' || code === 'EINTR' || code === 'ENOENT') return 0
       this.end(error)

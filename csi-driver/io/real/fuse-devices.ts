@@ -10,7 +10,8 @@ import type {
 } from '../fuse-channel.ts'
 import type { AlignedMemory } from '../storage.ts'
 import { EpollFuseChannel } from './epoll-fuse-channel.ts'
-import { errorCodeOf, READ_BUFFER_EXTRA_BYTES } from './fuse-reply.ts'
+import { errnoName } from './errno.ts'
+import { READ_BUFFER_EXTRA_BYTES } from './fuse-reply.ts'
 import { READERS, ReadersFuseChannel } from './readers-fuse-channel.ts'
 
 const DEVICE = '/dev/fuse'
@@ -32,7 +33,7 @@ export function createFuseDevices(memory: AlignedMemory): FuseDevices {
       try {
         return openSync(DEVICE, 'r+')
       } catch (error) {
-        throw new CacheError('invalid', 'CACHE_FUSE_UNAVAILABLE', `cannot open ${DEVICE} errno=${errorCodeOf(error)}`, {
+        throw new CacheError('invalid', 'CACHE_FUSE_UNAVAILABLE', `cannot open ${DEVICE} errno=${errnoName(error)}`, {
           remedy: 'Run as root on a kernel with FUSE (modprobe fuse); in a container pass the device /dev/fuse in.',
           cause: error,
         })

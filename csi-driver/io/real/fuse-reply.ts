@@ -3,15 +3,12 @@ import { writeSync } from 'node:fs'
 import { CacheError } from '../../../base/errors.ts'
 import type { FuseChannelEnd, ReplyOutcome } from '../fuse-channel.ts'
 import { REPLY_CLOSED, REPLY_GONE, REPLY_SENT } from '../fuse-channel.ts'
+import { errnoName } from './errno.ts'
 
 /** Room for the headers of a request beside its payload; the kernel refuses reads into a smaller buffer. */
 export const READ_BUFFER_EXTRA_BYTES = 4096
 /** A reply that meets a signal or a moment without memory is tried again so often. */
 const REPLY_ATTEMPTS_MAX = 1000
-
-export function errorCodeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EIO'
-}
 
 /** Writes one message to the kernel. Throws what it cannot explain: a reply that the kernel finds malformed. */
 export function writeReply(fd: number, buffer: Buffer, start: number, length: number): ReplyOutcome {
@@ -20,7 +17,7 @@ export function writeReply(fd: number, buffer: Buffer, start: number, length: nu
       writeSync(fd, buffer, start, length)
       return REPLY_SENT
     } catch (error) {
-      const code = errorCodeOf(error)
+      const code = errnoName(error)
       if (code === 'ENOENT') return REPLY_GONE
       if (code === 'ENODEV' || code === 'ECONNABORTED' || code === 'EBADF' || code === 'EPERM') return REPLY_CLOSED
       const passing = code === 'EINTR' || code === 'ENOMEM' || code === 'EAGAIN'
@@ -31,7 +28,7 @@ export function writeReply(fd: number, buffer: Buffer, start: number, length: nu
 
 /** Why reading ended. `null` stands for an end of file, which the kernel does not send. */
 export function channelEndOf(error: unknown): FuseChannelEnd {
-  const code = error === null ? 'EOF' : errorCodeOf(error)
+  const code = error === null ? 'EOF' : errnoName(error)
   if (code === 'ENODEV') return { reason: 'unmounted' }
   if (code === 'ECONNABORTED') return { reason: 'aborted' }
   const message = `reading requests from the kernel failed errno=${code}`

@@ -8,7 +8,8 @@ import { read } from 'node:fs'
 import { assert } from '../../../base/assert.ts'
 import { CacheError } from '../../../base/errors.ts'
 import type { FuseChannel, FuseChannelCounters, FuseChannelEvents, ReplyOutcome } from '../fuse-channel.ts'
-import { channelEndOf, errorCodeOf, writeReply } from './fuse-reply.ts'
+import { errnoName } from './errno.ts'
+import { channelEndOf, writeReply } from './fuse-reply.ts'
 
 export const READERS = 4
 /** The readers hold four threads for good; the rest is for the disks. */
@@ -104,7 +105,7 @@ export class ReadersFuseChannel implements FuseChannel {
   }
 
   private onError(reader: Reader, error: unknown): void {
-    const code = errorCodeOf(error)
+    const code = errnoName(error)
     if (code === 'EINTR' || code === 'ENOENT') {
       reader.next()
       return

@@ -1,26 +1,18 @@
 // SmallFiles over fs.promises. A read of /proc meets processes that end meanwhile: what is gone reads as null or empty.
 import { promises as fs } from 'node:fs'
 import { dirname } from 'node:path'
-import { IoError } from '../../../base/errors.ts'
 import type { SmallFiles } from '../files.ts'
+import { errnoName, toIoError } from './errno.ts'
 
 const GONE = new Set(['ENOENT', 'ENOTDIR', 'ESRCH'])
 const UNREADABLE_LINK = new Set([...GONE, 'EINVAL', 'EACCES', 'EPERM'])
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EIO'
-}
-
-function ioError(error: unknown, path: string): IoError {
-  return new IoError(codeOf(error), `${error instanceof Error ? error.message : String(error)} path=${path}`)
-}
 
 async function unless<T>(tolerated: ReadonlySet<string>, path: string, act: () => Promise<T>): Promise<T | null> {
   try {
     return await act()
   } catch (error) {
-    if (tolerated.has(codeOf(error))) return null
-    throw ioError(error, path)
+    if (tolerated.has(errnoName(error))) return null
+    throw toIoError(error, `file call failed path=${path}`)
   }
 }
 
