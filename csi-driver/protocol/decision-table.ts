@@ -18,11 +18,12 @@ export interface DecisionRow<Facts, Decision> {
 export type FactDomain<Facts> = { readonly [Name in keyof Facts]: readonly Facts[Name][] }
 
 export function rowApplies<Facts extends object>(row: DecisionRow<Facts, unknown>, facts: Facts): boolean {
-  for (const name of Object.keys(row.when) as (keyof Facts)[]) {
-    const allowed = row.when[name]
-    if (allowed !== undefined && !allowed.includes(facts[name])) return false
-  }
-  return true
+  const values = new Map<string, Fact>(Object.entries(facts))
+  const conditions: [string, readonly Fact[]][] = Object.entries(row.when)
+  return conditions.every(([name, allowed]) => {
+    const value = values.get(name)
+    return value !== undefined && allowed.includes(value)
+  })
 }
 
 /** The row for these facts. Asserts that there is exactly one. */
@@ -40,15 +41,14 @@ export function decide<Facts extends object, Decision>(
 }
 
 /** All combinations of the values of a domain, one after the other. */
-export function* combinationsOf<Facts extends Record<keyof Facts, Fact>>(domain: FactDomain<Facts>): Generator<Facts> {
-  const names = Object.keys(domain) as (keyof Facts)[]
-  const total = names.reduce((product, name) => product * domain[name].length, 1)
+export function* combinationsOf<Facts extends object>(domain: FactDomain<Facts>): Generator<Facts> {
+  const names: [string, readonly Fact[]][] = Object.entries(domain)
+  const total = names.reduce((product, [, values]) => product * values.length, 1)
   for (let i = 0; i < total; i++) {
     let rest = i
-    const facts: Partial<Facts> = {}
-    for (const name of names) {
-      const values = domain[name]
-      facts[name] = values[rest % values.length] as Facts[keyof Facts]
+    const facts: Record<string, Fact> = {}
+    for (const [name, values] of names) {
+      facts[name] = values[rest % values.length] as Fact
       rest = Math.floor(rest / values.length)
     }
     yield facts as Facts

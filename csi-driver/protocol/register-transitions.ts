@@ -64,18 +64,26 @@ export interface Claim {
  * full, those go at once instead of in S2.
  */
 export function claim(record: RegisterRecord, { node, epochAtLeast = 0 }: Claim): RegisterRecord {
-  const predecessor = predecessorClosed(record) ? [] : [{ node: record.owner, epoch: record.epoch }]
-  const full = record.unfenced.length + predecessor.length > UNFENCED_MAX
-  const unfenced = [...record.unfenced.filter((entry) => !full || entry.node !== node), ...predecessor]
-  assert(unfenced.length <= UNFENCED_MAX, `a claim needs room in unfenced entries=${record.unfenced.length}`)
+  assert(canClaim(record, node), `a claim needs room in unfenced entries=${record.unfenced.length}`)
   return {
     ...record,
     epoch: Math.max(record.epoch + 1, epochAtLeast),
     owner: node,
     phase: 'Opening',
     previousPhase: record.phase === 'Opening' ? record.previousPhase : record.phase,
-    unfenced,
+    unfenced: unfencedAfterClaim(record, node),
   }
+}
+
+/** False: too many owners on other nodes wait for a fence; the volume cannot be claimed before one is removed. */
+export function canClaim(record: RegisterRecord, node: string): boolean {
+  return unfencedAfterClaim(record, node).length <= UNFENCED_MAX
+}
+
+function unfencedAfterClaim(record: RegisterRecord, node: string): readonly Unfenced[] {
+  const predecessor = predecessorClosed(record) ? [] : [{ node: record.owner, epoch: record.epoch }]
+  const full = record.unfenced.length + predecessor.length > UNFENCED_MAX
+  return [...record.unfenced.filter((entry) => !full || entry.node !== node), ...predecessor]
 }
 
 /** Detached is written only after the backing I/O of the owner has ended (S1, closeClean). */

@@ -79,6 +79,16 @@ export interface RestartInput {
   } | null
 }
 
+const PHASE_GROUPS: Readonly<Record<Phase, RestartFacts['phase']>> = {
+  Opening: 'opening',
+  WriteBack: 'serving',
+  DrainWT: 'serving',
+  WriteThrough: 'serving',
+  Closing: 'closing',
+  Detached: 'detached',
+  Blocked: 'blocked',
+}
+
 export function restartFacts({ sameHolder, predecessorReaped, superblock }: RestartInput): RestartFacts {
   const settled = superblock?.settled ?? null
   return {
@@ -90,28 +100,11 @@ export function restartFacts({ sameHolder, predecessorReaped, superblock }: Rest
       superblock !== null && settled?.members.some((member) => sameMember(member, superblock.store))
         ? 'listed'
         : 'not-listed',
-    phase: settled === null ? 'opening' : phaseGroup(settled.phase),
+    phase: settled === null ? 'opening' : PHASE_GROUPS[settled.phase],
   }
 }
 
 export function restartDecision(input: RestartInput): { readonly label: string; readonly decision: RestartDecision } {
   const { label, then } = decide(RESTART_ROWS, restartFacts(input))
   return { label, decision: then }
-}
-
-function phaseGroup(phase: Phase): RestartFacts['phase'] {
-  switch (phase) {
-    case 'Opening':
-      return 'opening'
-    case 'WriteBack':
-    case 'DrainWT':
-    case 'WriteThrough':
-      return 'serving'
-    case 'Closing':
-      return 'closing'
-    case 'Detached':
-      return 'detached'
-    case 'Blocked':
-      return 'blocked'
-  }
 }
