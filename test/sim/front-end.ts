@@ -30,6 +30,8 @@ interface Outstanding extends UserOperation {
   readonly mayUnmap: boolean
   /** Where a read's data is expected; kept over restarts. */
   readonly buffer: Buffer | null
+  /** An engine has been given it. */
+  sent: boolean
 }
 
 export interface NewOperation {
@@ -108,6 +110,7 @@ export class FrontEnd {
       submittedAt: world.tick(),
       submittedMs: world.nowMs,
       buffer: operation.kind === 'read' ? this.takeReadBuffer(operation.sectors) : null,
+      sent: false,
     }
     this.outstanding.set(id, outstanding)
     world.trace.add(world.nowMs, `issue.${operation.kind}`, id, operation.firstSector, operation.sectors)
@@ -122,12 +125,22 @@ export class FrontEnd {
     if (this.attached) this.sink?.kick()
   }
 
-  /** Sends everything outstanding again, in the given order of ids. */
+  /** What an engine before this one was given and has not answered. */
+  get unanswered(): number[] {
+    return [...this.outstanding.values()].filter(({ sent }) => sent).map(({ id }) => id)
+  }
+
+  /** Sends operations again, in the given order of ids. */
   resend(ids: readonly number[]): void {
     for (const id of ids) {
       const operation = this.outstanding.get(id)
       if (operation !== undefined) this.send(operation, true)
     }
+  }
+
+  /** Sends what came while no engine was there. */
+  sendQueued(): void {
+    for (const operation of this.outstanding.values()) if (!operation.sent) this.send(operation, false)
   }
 
   /** The users are gone: nothing outstanding will be answered. */
@@ -144,6 +157,7 @@ export class FrontEnd {
     const { process, sink } = this
     if (process === null || sink === null) return
     const request = this.requestFor(operation, resent, process)
+    operation.sent = true
     if (operation.kind === 'write') fillSectors(this.payload, 0, operation.id, operation.firstSector, operation.sectors)
     process.effect(() => sink.submit(request))
     // The payload was valid only while submit ran.

@@ -198,7 +198,8 @@ class ReferenceVolume implements SimulatedVolume {
     while (this.waiting.length > 0 && this.committing.length < RECORDS_MAX) {
       const next = this.waiting[0] as Pending
       const length = next.data?.length ?? 0
-      if (bytes + length > PAYLOAD_MAX) break
+      const room = Math.max(this.settings.dirtyLimitBytes - this.kept.size * SECTOR_BYTES, 0)
+      if (bytes > 0 && bytes + length > Math.min(PAYLOAD_MAX, room)) break
       bytes += length
       this.committing.push(next)
       this.waiting.shift()
@@ -258,8 +259,9 @@ class ReferenceVolume implements SimulatedVolume {
     const generation = [...this.kept].filter(([, { batch }]) => batch <= through).sort(([a], [b]) => a - b)
     const superblock = { ...this.checkpoint, batch: through, position: head }
     if (this.bug === 'trim-before-flush' && this.trimAllowed) await this.writeCheckpoint(superblock)
-    await this.writeGeneration(generation)
-    if (this.bug !== 'trim-before-flush') await this.attempt('backing', (storage, done) => storage.flush(done))
+    // A failed flush may have dropped what it should have covered: only writing it all again makes the next one count.
+    do await this.writeGeneration(generation)
+    while (this.bug !== 'trim-before-flush' && !(await this.flushed()))
     for (const [sector, kept] of generation) {
       if (this.kept.get(sector) === kept || this.bug === 'stale-after-settle') this.kept.delete(sector)
     }
@@ -342,6 +344,12 @@ class ReferenceVolume implements SimulatedVolume {
     }
   }
 
+  private async flushed(): Promise<boolean> {
+    const error = await new Promise<IoError | null>((resolve) => this.ports.backing.flush(resolve))
+    if (error !== null) await this.pause()
+    return error === null
+  }
+
   private async writeCheckpoint(checkpoint: Checkpoint): Promise<void> {
     this.checkpoint = { ...checkpoint, generation: this.checkpoint.generation + 1 }
     const slot = this.ports.memory.allocate(BLOCK_BYTES)
@@ -356,6 +364,9 @@ class ReferenceVolume implements SimulatedVolume {
       await this.attempt('cache', (storage, done) => storage.read(buffer, 0, BLOCK_BYTES, slot * 8 * KIB, done))
       const found = readHeader(buffer) as Checkpoint | null
       if (found !== null && found.generation > this.checkpoint.generation) this.checkpoint = found
+    }
+    if (this.record?.dirty === true && this.checkpoint.generation === 0) {
+      throw new CacheError('corrupt', 'CACHE_BLOCKED', 'the register says dirty and the cache is empty')
     }
     this.batch = this.checkpoint.batch
     this.head = this.checkpoint.position

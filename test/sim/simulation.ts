@@ -327,12 +327,13 @@ export class Simulation {
     for (const checker of this.checkers) checker.onOpened?.(life.process, volume.status(), start)
     this.frontEnd.attach(volume, life.process)
     if (start === 'restart') {
-      const ids = [...this.frontEnd.outstanding.keys()]
+      const ids = this.frontEnd.unanswered
       if (this.prng.chance(0.5)) shuffle(ids, this.prng)
       this.frontEnd.resend(ids)
       life.process.effect(() => volume.resendDrained())
-      this.frontEnd.kick()
     }
+    this.frontEnd.sendQueued()
+    this.frontEnd.kick()
     this.stopIfFailed()
   }
 
