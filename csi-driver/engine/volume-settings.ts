@@ -2,8 +2,10 @@
 // simulator build the same Volume from these; only the adapters differ.
 import type { Clock, Timers } from '../../base/clock.ts'
 import type { EventLog } from '../../base/log.ts'
+import type { Prng } from '../../base/prng.ts'
 import type { Bytes, Ms } from '../../base/units.ts'
-import type { BackingIdentity } from '../backing/backing-store.ts'
+import type { BatchLimits } from '../batch/batch-builder.ts'
+import type { BackingIdentity } from '../io/backing-identity.ts'
 import type { AlignedMemory, BackingStorage, Storage } from '../io/storage.ts'
 import type { Register } from '../register/register.ts'
 
@@ -28,9 +30,13 @@ export interface VolumePorts {
   readonly timers: Timers
   readonly memory: AlignedMemory
   readonly random: RandomBytes
+  /** Back-off jitter and names of register changes; nothing that has to be secret. */
+  readonly prng: Prng
   readonly log: EventLog
   /** Every completed write is durable (flash: O_DIRECT|O_DSYNC; memory: as durable as the resource). */
   readonly cache: Storage
+  /** The same device for read-cache slots: a completed write may still be lost with the power. */
+  readonly cacheFill: Storage
   readonly backing: BackingStorage
   readonly register: Register
   readonly writeCache: WriteCacheSwitch
@@ -44,6 +50,8 @@ export interface VolumeSettings {
   /** Log ring size; the rest of the cache storage behind it holds the read cache. Multiple of 4096. */
   readonly logBytes: Bytes
   readonly dirtyLimitBytes: Bytes
+  /** Smaller batches than the format's limits, for tests; writes are split by the front end at payloadBytesMax. */
+  readonly batchLimits?: BatchLimits
   /** Dirty data older than this is destaged at full rate; it never stalls a writer. */
   readonly dirtyAgeMs: Ms
   readonly sectorBytes: 512 | 4096
@@ -52,8 +60,13 @@ export interface VolumeSettings {
   readonly session: bigint
   /** `first`: a new holder, opens by PROTOCOL.md §5. `restart`: same holder, same epoch, next run (§3). */
   readonly start: 'first' | 'restart'
+  /** For messages. */
+  readonly cachePath: string
+  readonly backingPath: string
+  /** What is known from the last report about data that may be lost. */
+  readonly atStake?: { readonly dirtyBytes?: number; readonly ageMs?: Ms }
   readonly formatCache: boolean
   /** The volume's name, or empty. */
   readonly acceptDataLoss: string
-  readonly backingChanged: 'refuse' | 'replay' | 'discard-cache'
+  readonly backingChanged: 'none' | 'replay' | 'discard-cache'
 }

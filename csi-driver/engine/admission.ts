@@ -1,0 +1,66 @@
+// Who may write now. Three limits bound what is dirty: the user's dirty limit, the space of the log, and the blocks
+// that a replay must be able to index. The fullest of them slows writers down before any of them stops one.
+import type { Ms } from '../../base/units.ts'
+import type { EngineCore } from './engine-core.ts'
+import { writeDelayMs } from './destage-rate.ts'
+import type { Request } from './request.ts'
+import { REQUEST_ZERO } from './request.ts'
+import type { WritePath } from './write-path.ts'
+
+export type Admitted =
+  | 'yes'
+  /** Look again after `delayMs`. */
+  | 'later'
+  /** Look again when a generation settled or trimmed something. */
+  | 'full'
+
+export class Admission {
+  private readonly core: EngineCore
+  private readonly writes: WritePath
+  private nextWriteAtMs: Ms = 0
+  /** Valid after `later`. */
+  delayMs: Ms = 0
+  /** Times that a writer found the cache full, and milliseconds of smooth delay given out; for metrics. */
+  stalls = 0
+  delayedMs: Ms = 0
+
+  constructor(core: EngineCore, writes: WritePath) {
+    this.core = core
+    this.writes = writes
+  }
+
+  /** Fullness in 0…1 of the tightest limit. */
+  fill(): number {
+    const { core } = this
+    const dirty = (core.dirtyBytes + this.writes.pendingBytes) / core.settings.dirtyLimitBytes
+    const log = core.journal.usedBytes / (core.journal.usedBytes + core.journal.freeBytes)
+    const blocks = (core.recordBlocks + core.generationBlocks) / core.recordBlocksMax
+    return Math.min(1, Math.max(dirty, log, blocks))
+  }
+
+  admit(request: Request): Admitted {
+    if (this.isFull(request)) {
+      this.stalls += 1
+      return 'full'
+    }
+    const delay = writeDelayMs(this.fill())
+    if (delay === 0) return 'yes'
+    const now = this.core.ports.clock.monotonicMs()
+    if (now < this.nextWriteAtMs) {
+      this.delayMs = this.nextWriteAtMs - now
+      return 'later'
+    }
+    // One write after another: the delay sets the rate of all writers together.
+    this.nextWriteAtMs = Math.max(this.nextWriteAtMs, now - delay) + delay
+    this.delayedMs += delay
+    return 'yes'
+  }
+
+  private isFull(request: Request): boolean {
+    const { core, writes } = this
+    if (request.kind === REQUEST_ZERO) return core.zeros.isFull || !writes.hasSpace(0)
+    const dirty = core.dirtyBytes + writes.pendingBytes
+    if (dirty > 0 && dirty + request.length > core.settings.dirtyLimitBytes) return true
+    return core.recordBlocks + core.generationBlocks >= core.recordBlocksMax || !writes.hasSpace(request.length)
+  }
+}

@@ -1,0 +1,232 @@
+// When a generation begins, how hard it works, and what ends it: the checkpoint that trims the log (invariant 7). One
+// generation at a time; the next begins when the fill, the age, an idle backing or somebody in a hurry asks for it.
+import type { Clock, Timer } from '../../base/clock.ts'
+import type { Ms, Seq } from '../../base/units.ts'
+import type { ScratchPool } from './cache-reader.ts'
+import { DestageFills } from './destage-fills.ts'
+import { CONCURRENCY_MAX, concurrencyAt, shouldBegin } from './destage-rate.ts'
+import { DestageRun } from './destage-run.ts'
+import type { EdgeHashes } from './edge-hashes.ts'
+import type { EngineCore } from './engine-core.ts'
+import { DirtyUnreadableError, Generation, GenerationAbandonedError, type GenerationHost, once } from './generation.ts'
+
+/** How often age and idleness are looked at. */
+const TICK_MS: Ms = 250
+
+export interface DestagerEvents {
+  /** Fullness in 0…1 as the admission sees it. */
+  fill(): number
+  /** Every record up to this one has been answered to the front end. */
+  repliedSeq(): Seq
+  /** Everything up to `seq` is durable on the backing (the log is not trimmed yet). */
+  onBackingHas(seq: Seq): void
+  /** Space or dirty bytes were freed. */
+  onRelief(): void
+  /** A checkpoint could not be written: the cache device failed. */
+  onCheckpointFailed(message: string): void
+  /** Dirty data cannot be read or is not what was written. Destage has stopped for good. */
+  onDirtyUnreadable(message: string): void
+}
+
+export class Destager implements GenerationHost {
+  stopping = false
+  /** Set when dirty data turned out unreadable; nothing is destaged from then on. */
+  stuck: string | null = null
+  private readonly core: EngineCore
+  private readonly events: DestagerEvents
+  private readonly clock: Clock
+  private readonly edges: EdgeHashes
+  private readonly fills: DestageFills
+  private readonly runs: DestageRun[] = []
+  private readonly scratch: ScratchPool
+  private generation: Generation | null = null
+  private running: Promise<void> | null = null
+  private urgency = 0
+  private tick: Timer | null = null
+  private requestsSeen = 0
+  private idleSinceMs: Ms = 0
+  private generationDirtyAtMs: Ms = -1
+  private waiting: (() => void)[] = []
+
+  constructor(core: EngineCore, edges: EdgeHashes, scratch: ScratchPool, events: DestagerEvents) {
+    this.core = core
+    this.events = events
+    this.edges = edges
+    this.scratch = scratch
+    this.clock = core.ports.clock
+    this.fills = new DestageFills(core)
+    this.idleSinceMs = this.clock.monotonicMs()
+    this.armTick()
+  }
+
+  /** Age of the oldest record that is not on the backing; 0 when nothing is dirty. */
+  get oldestDirtyMs(): Ms {
+    const at = this.generationDirtyAtMs >= 0 ? this.generationDirtyAtMs : this.core.oldestDirtyAtMs
+    return at < 0 || !this.logInUse ? 0 : this.clock.monotonicMs() - at
+  }
+
+  /** Un-trimmed records exist (rule 2.4: an empty log is one that is trimmed). */
+  get logInUse(): boolean {
+    const { core } = this
+    if (core.dirty || this.generation !== null) return true
+    // A failed cache device cannot be trimmed any more; the register's dirty=false will say that it is void.
+    return core.cacheFailure === null && !core.journal.isEmpty
+  }
+
+  /** Whether an un-trimmed record of the generation under way touches the sectors [start, end). */
+  overlaps(startSector: number, endSector: number): boolean {
+    return this.generation !== null && this.generation.overlaps(startSector, endSector)
+  }
+
+  concurrency(): number {
+    return concurrencyAt(this.events.fill(), this.isUrgent())
+  }
+
+  onSettled(): void {
+    this.events.onRelief()
+  }
+
+  /** Looks whether a generation should begin. Cheap; called after every commit. */
+  poke(): void {
+    if (this.running !== null || this.stopping || this.stuck !== null || !this.core.dirty) return
+    if (!this.wanted()) return
+    this.running = this.cycle()
+  }
+
+  /** Something that a generation waits for may have happened (a reply, the last re-sent request). */
+  notify(): void {
+    const { waiting } = this
+    this.waiting = []
+    for (const wake of waiting) wake()
+  }
+
+  /** Full rate from now until the returned function is called. */
+  hurry(): () => void {
+    this.urgency += 1
+    let held = true
+    this.poke()
+    return () => {
+      if (held) this.urgency -= 1
+      held = false
+    }
+  }
+
+  /** One whole generation over everything committed before the call, checkpoint included; throws when it cannot be. */
+  async destageOnce(): Promise<void> {
+    while (this.running !== null) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one generation at a time
+      await this.running
+    }
+    this.throwIfOver()
+    this.running = this.cycle(true)
+    await this.running
+    this.throwIfOver()
+  }
+
+  /** No generation begins any more; resolves when the one under way has let go of its I/O. */
+  async stop(): Promise<void> {
+    this.stopping = true
+    this.tick?.cancel()
+    this.notify()
+    while (this.running !== null) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- the generation notices at its next event
+      await this.running
+    }
+  }
+
+  private throwIfOver(): void {
+    if (this.stuck !== null) throw new DirtyUnreadableError(this.stuck)
+    if (this.stopping) throw new GenerationAbandonedError('the engine stops')
+  }
+
+  private isUrgent(): boolean {
+    return this.urgency > 0 || this.oldestDirtyMs >= this.core.settings.dirtyAgeMs
+  }
+
+  private wanted(): boolean {
+    return shouldBegin({
+      fill: this.events.fill(),
+      urgent: this.urgency > 0,
+      idleForMs: this.clock.monotonicMs() - this.idleSinceMs,
+      oldestDirtyMs: this.oldestDirtyMs,
+      dirtyAgeMs: this.core.settings.dirtyAgeMs,
+    })
+  }
+
+  private async cycle(force = false): Promise<void> {
+    // Not before the caller has stored the promise: `running` must be set while the cycle runs and null after it.
+    await Promise.resolve()
+    try {
+      if (force) await this.runGeneration()
+      while (this.core.dirty && !this.stopping && this.stuck === null && this.wanted()) {
+        // oxlint-disable-next-line eslint/no-await-in-loop -- one generation at a time
+        await this.runGeneration()
+      }
+    } catch (error) {
+      if (error instanceof DirtyUnreadableError) {
+        this.stuck = error.message
+        this.events.onDirtyUnreadable(error.message)
+      } else if (!(error instanceof GenerationAbandonedError)) throw error
+    } finally {
+      this.generation = null
+      this.running = null
+    }
+  }
+
+  private async runGeneration(): Promise<void> {
+    const { core } = this
+    this.makeRuns()
+    this.generationDirtyAtMs = core.oldestDirtyAtMs
+    core.oldestDirtyAtMs = -1
+    core.generationBlocks = core.recordBlocks
+    core.recordBlocks = 0
+    const generation = new Generation(core, this, core.ports.prng, this.fills, this.runs)
+    this.generation = generation
+    await generation.writeBack()
+    this.events.onBackingHas(generation.boundarySeq)
+    await this.until(() => this.events.repliedSeq() >= generation.boundarySeq && !core.resendPending)
+    await this.checkpoint(generation)
+    core.counters.generations += 1
+    core.generationBlocks = 0
+    core.trimCount += 1
+    this.generation = null
+    this.generationDirtyAtMs = -1
+    this.events.onRelief()
+  }
+
+  private async checkpoint(generation: Generation): Promise<void> {
+    const { core } = this
+    if (core.cacheFailure !== null) return
+    const edgeHashes = await this.edges.forCheckpoint()
+    if (this.stopping) throw new GenerationAbandonedError('the engine stops')
+    const change = edgeHashes === null ? {} : { edgeHashes }
+    const error = await once((done) => core.journal.checkpoint(generation.boundaryBatchSeq, change, done))
+    if (error !== null) this.events.onCheckpointFailed(error.message)
+  }
+
+  private async until(condition: () => boolean): Promise<void> {
+    while (!condition()) {
+      if (this.stopping) throw new GenerationAbandonedError('the engine stops')
+      // oxlint-disable-next-line eslint/no-await-in-loop -- woken by notify
+      await new Promise<void>((resolve) => {
+        this.waiting.push(resolve)
+      })
+    }
+  }
+
+  private makeRuns(): void {
+    while (this.runs.length < CONCURRENCY_MAX) this.runs.push(new DestageRun(this.core, this.scratch))
+  }
+
+  private armTick(): void {
+    this.tick = this.core.ports.timers.after(TICK_MS, () => {
+      if (this.stopping) return
+      const { counters } = this.core
+      const requests = counters.readHits + counters.readMisses + counters.writes + counters.zeroes
+      if (requests !== this.requestsSeen) this.idleSinceMs = this.clock.monotonicMs()
+      this.requestsSeen = requests
+      this.poke()
+      this.armTick()
+    })
+  }
+}

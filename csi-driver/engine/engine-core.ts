@@ -1,0 +1,143 @@
+// What the paths of one open volume share: the stores, the index of what is cached where, the phase, and the few
+// numbers that more than one path decides by. It decides nothing itself.
+//
+// Layout of the cache storage: [superblocks][log ring][read-cache slots of 4 KiB]; the index says "dirty" of exactly
+// those fragments that lie in the log ring.
+import { assert } from '../../base/assert.ts'
+import type { BatchSeq, Bytes, Epoch, Ms, Run, Seq } from '../../base/units.ts'
+import { BLOCK_BYTES, SECTOR_BYTES } from '../../base/units.ts'
+import type { BackingStore } from '../backing/backing-store.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { Phase } from '../register/record.ts'
+import type { ExtentIndex } from './index/extent-index.ts'
+import type { ZeroRanges } from './index/zero-ranges.ts'
+import type { ReadCache } from './read-cache/read-cache.ts'
+import type { VolumePorts, VolumeSettings } from './volume-settings.ts'
+
+export interface EngineCounters {
+  readHits: number
+  readMisses: number
+  readBytes: number
+  writes: number
+  writtenBytes: number
+  throughWrites: number
+  flushes: number
+  zeroes: number
+  batches: number
+  destagedBytes: number
+  generations: number
+  readRetries: number
+  cleanMismatches: number
+  dirtyMismatches: number
+}
+
+export interface EngineParts {
+  readonly ports: VolumePorts
+  readonly settings: VolumeSettings
+  readonly journal: Journal
+  readonly backing: BackingStore
+  readonly index: ExtentIndex
+  readonly zeros: ZeroRanges
+  readonly readCache: ReadCache
+  /** First byte of the read-cache slots on the cache storage. */
+  readonly slotsStart: Bytes
+  readonly phase: Phase
+  readonly epoch: Epoch
+  readonly run: Run
+  readonly sizeBytes: Bytes
+  readonly recordBlocksMax: number
+}
+
+export class EngineCore {
+  readonly ports: VolumePorts
+  readonly settings: VolumeSettings
+  readonly journal: Journal
+  readonly backing: BackingStore
+  readonly index: ExtentIndex
+  readonly zeros: ZeroRanges
+  readonly readCache: ReadCache
+  readonly slotsStartSector: number
+  readonly epoch: Epoch
+  readonly run: Run
+  sizeBytes: Bytes
+
+  phase: Phase
+  /** Why the phase is not what the policy asks for; empty when it is. */
+  reason = ''
+  /** > 0: acknowledgements, log commits, through-writes and reads wait (rule 1.2). */
+  frozen = 0
+  /** A through-write is flushed before its acknowledgement until the device passes flushes on (DESIGN.md §3). */
+  flushBeforeAck = true
+  /** Through-writes were acknowledged that no flush of the backing covers yet. */
+  backingUnflushed = false
+  /** Moves with every settle and trim: an asynchronous read of the log that saw another value looks again. */
+  trimCount = 0
+  /** Every record up to here is applied to the index. */
+  committedSeq: Seq = 0
+  /** The batch that ended with committedSeq. */
+  committedBatchSeq: BatchSeq = 0
+  /** Log space of a generation that may be trimmed only when re-sent requests have been read (2.6). */
+  resendPending = false
+  /** Set once the cache device failed a write; nothing is logged or filled from then on. */
+  cacheFailure: string | null = null
+  /** 4 KiB blocks that records touched since the last freeze, counted with repetition; bounds replay (index capacity). */
+  recordBlocks = 0
+  /** The same of the generation under way. */
+  generationBlocks = 0
+  /** Most blocks that un-trimmed records may touch. */
+  readonly recordBlocksMax: number
+  /** Monotonic time of the oldest record that no generation has picked up; -1: none. */
+  oldestDirtyAtMs: Ms = -1
+  readonly counters: EngineCounters = {
+    readHits: 0,
+    readMisses: 0,
+    readBytes: 0,
+    writes: 0,
+    writtenBytes: 0,
+    throughWrites: 0,
+    flushes: 0,
+    zeroes: 0,
+    batches: 0,
+    destagedBytes: 0,
+    generations: 0,
+    readRetries: 0,
+    cleanMismatches: 0,
+    dirtyMismatches: 0,
+  }
+
+  constructor(parts: EngineParts) {
+    this.ports = parts.ports
+    this.settings = parts.settings
+    this.journal = parts.journal
+    this.backing = parts.backing
+    this.index = parts.index
+    this.zeros = parts.zeros
+    this.readCache = parts.readCache
+    this.slotsStartSector = parts.slotsStart / SECTOR_BYTES
+    this.phase = parts.phase
+    this.epoch = parts.epoch
+    this.run = parts.run
+    this.sizeBytes = parts.sizeBytes
+    this.recordBlocksMax = parts.recordBlocksMax
+    assert(parts.slotsStart % BLOCK_BYTES === 0, `read-cache slots must start on a block start=${parts.slotsStart}`)
+  }
+
+  /** User data that only the log holds. */
+  get dirtyBytes(): Bytes {
+    return this.index.dirtySectors * SECTOR_BYTES
+  }
+
+  /** True while anything in the log is newer than the backing. */
+  get dirty(): boolean {
+    return this.index.dirtySectors > 0 || this.zeros.count > 0
+  }
+
+  slotSector(slot: number): number {
+    return this.slotsStartSector + slot * (BLOCK_BYTES / SECTOR_BYTES)
+  }
+
+  /** Slot of a fragment's base sector, or -1 when it lies in the log. */
+  slotOf(baseSector: number): number {
+    return baseSector < this.slotsStartSector ? -1 : (baseSector - this.slotsStartSector) / (BLOCK_BYTES / SECTOR_BYTES)
+  }
+}

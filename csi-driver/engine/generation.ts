@@ -1,0 +1,295 @@
+// One generation of the destage: everything that was dirty at one batch boundary goes to the backing, newest version
+// per block, sorted and merged; then one flush, one checkpoint, and the log up to the boundary is free (invariant 7).
+//
+//   freeze ─▶ zeroes ─▶ runs (N in flight, each read from the cache, verified, written) ─▶ flush ─▶ settle
+//                          └─ now and then a flush in between settles what it covers ─┘            │
+//                                       checkpoint ◀── all answered to the front end ◀─────────────┘
+//
+// Settling makes blocks clean in the index as soon as they are durable on the backing, so that dirty bytes fall
+// steadily; the log itself is trimmed only at the end. Until then `overlaps` answers for the un-trimmed records of this
+// generation (invariant 6). A failing backing is tried again for ever; unreadable cache data ends the generation.
+import type { Prng } from '../../base/prng.ts'
+import type { IoError } from '../../base/errors.ts'
+import type { BatchSeq, Bytes, Seq } from '../../base/units.ts'
+import { MIB, SECTOR_BYTES, SECTORS_PER_BLOCK } from '../../base/units.ts'
+import { backoffMs, RunCursor } from '../backing/backing-store.ts'
+import type { ByteRange, IoDone } from '../io/storage.ts'
+import type { DestageFills } from './destage-fills.ts'
+import { type DestageRun, RUN_BYTES_MAX } from './destage-run.ts'
+import type { EngineCore } from './engine-core.ts'
+import type { GenerationSnapshot } from './index/generation-snapshot.ts'
+import { SECTORS_OF_MASK } from './index/sector-mask.ts'
+
+/** A flush in the middle of a generation after so much data. */
+const SETTLE_EVERY_BYTES: Bytes = 16 * MIB
+
+export class DirtyUnreadableError extends Error {
+  override readonly name = 'DirtyUnreadableError'
+}
+
+/** The engine stops: the generation was given up at a place where nothing is lost. */
+export class GenerationAbandonedError extends Error {
+  override readonly name = 'GenerationAbandonedError'
+}
+
+export interface GenerationHost {
+  /** Backing writes that may be in flight now. */
+  concurrency(): number
+  /** True when the engine stops: no new I/O. */
+  readonly stopping: boolean
+  /** Dirty bytes fell. */
+  onSettled(): void
+}
+
+export class Generation {
+  readonly boundarySeq: Seq
+  readonly boundaryBatchSeq: BatchSeq
+  private readonly core: EngineCore
+  private readonly host: GenerationHost
+  private readonly prng: Prng
+  private readonly fills: DestageFills
+  private readonly snapshot: GenerationSnapshot
+  private readonly cursor = new RunCursor()
+  private readonly runs: DestageRun[]
+  private readonly idleRuns: DestageRun[] = []
+  /** Fragments written since the last flush, as pairs first, end. */
+  private written: number[] = []
+  private writtenBytes: Bytes = 0
+  private inFlight = 0
+  private zerosSettled: boolean
+  /** Flushed runs that touched each fragment: a block with a hole is written by several, and is clean after the last. */
+  private readonly flushedRuns: Uint8Array
+  private wake: (() => void) | null = null
+  private unreadable: string | null = null
+  /** Bytes of the snapshot that are durable on the backing. */
+  settledBytes: Bytes = 0
+
+  constructor(core: EngineCore, host: GenerationHost, prng: Prng, fills: DestageFills, runs: DestageRun[]) {
+    this.core = core
+    this.host = host
+    this.prng = prng
+    this.fills = fills
+    this.boundarySeq = core.committedSeq
+    this.boundaryBatchSeq = core.committedBatchSeq
+    this.snapshot = core.index.freeze(core.zeros)
+    this.zerosSettled = this.snapshot.zeroCount === 0
+    this.flushedRuns = new Uint8Array(this.snapshot.count)
+    this.runs = runs
+    this.idleRuns.push(...runs)
+  }
+
+  get totalBytes(): Bytes {
+    return this.snapshot.dirtySectorsTotal * SECTOR_BYTES
+  }
+
+  /** Whether an un-trimmed record of this generation touches the sectors [start, end). */
+  overlaps(startSector: number, endSector: number): boolean {
+    return this.snapshot.overlaps(Math.floor(startSector / SECTORS_PER_BLOCK), Math.floor((endSector - 1) / SECTORS_PER_BLOCK))
+  }
+
+  /** Everything up to the flush; the caller checkpoints and trims. */
+  async writeBack(): Promise<void> {
+    this.fills.begin(this.snapshot)
+    let generation = this.core.backing.flushGeneration
+    await this.writeZeroes()
+    this.cursor.reset(this.snapshot.block, this.snapshot.valid, this.snapshot.count, RUN_BYTES_MAX / SECTOR_BYTES)
+    let more = this.startRuns()
+    while (more || this.inFlight > 0) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- each wake-up is an event of the runs in flight
+      await this.nextEvent()
+      this.throwIfOver()
+      if (this.writtenBytes >= SETTLE_EVERY_BYTES) {
+        // oxlint-disable-next-line eslint/no-await-in-loop -- blocks may only settle in the order of their flushes
+        generation = await this.flushAndSettle(generation)
+      }
+      more = this.startRuns()
+    }
+    await this.flushAndSettle(generation)
+    await this.fills.quiesce()
+  }
+
+  private throwIfOver(): void {
+    if (this.host.stopping) throw new GenerationAbandonedError('the engine stops')
+    if (this.unreadable !== null && this.inFlight === 0) throw new DirtyUnreadableError(this.unreadable)
+  }
+
+  /** Starts as many runs as the rate allows; true while there are more. */
+  private startRuns(): boolean {
+    if (this.unreadable !== null || this.host.stopping) return false
+    while (this.inFlight < Math.min(this.host.concurrency(), this.runs.length)) {
+      if (!this.cursor.next()) return false
+      const run = this.idleRuns.pop() as DestageRun
+      this.inFlight += 1
+      run.start(this.snapshot, this.cursor, 0, this)
+    }
+    return true
+  }
+
+  /** Called by a run that is on the backing, not yet flushed. */
+  onRunWritten(run: DestageRun): void {
+    this.written.push(run.firstEntry, run.endEntry)
+    this.writtenBytes += run.bytes
+    this.core.counters.destagedBytes += run.bytes
+    this.release(run)
+  }
+
+  /** Called by a run whose backing write failed: it is tried again after a pause. */
+  onRunFailed(run: DestageRun): void {
+    if (this.host.stopping) {
+      this.release(run)
+      return
+    }
+    const pauseMs = backoffMs(run.attempts, this.prng)
+    this.core.ports.timers.after(pauseMs, () => {
+      if (this.host.stopping) this.release(run)
+      else run.writeAgain()
+    })
+  }
+
+  /** Called by a run whose data could not be read from the cache, or is not what was written. */
+  onRunUnreadable(run: DestageRun, message: string): void {
+    this.core.counters.dirtyMismatches += 1
+    this.unreadable ??= message
+    this.release(run)
+  }
+
+  /** Called by a run as soon as its data is in memory and verified. */
+  onRunRead(run: DestageRun): void {
+    this.fills.offer(this.snapshot, run)
+  }
+
+  private release(run: DestageRun): void {
+    this.inFlight -= 1
+    this.idleRuns.push(run)
+    const wake = this.wake
+    this.wake = null
+    wake?.()
+  }
+
+  private nextEvent(): Promise<void> {
+    if (this.inFlight === 0) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.wake = resolve
+    })
+  }
+
+  private async writeZeroes(): Promise<void> {
+    const { snapshot } = this
+    if (snapshot.zeroCount === 0) return
+    const ranges: ByteRange[] = []
+    for (let i = 0; i < snapshot.zeroCount; i += 1) {
+      const start = (snapshot.zeroStart[i] as number) * SECTOR_BYTES
+      ranges.push({ position: start, length: (snapshot.zeroEnd[i] as number) * SECTOR_BYTES - start })
+    }
+    await this.untilDone((done) => this.core.backing.zero(ranges, done))
+  }
+
+  /**
+   * Flushes the backing and makes everything clean that it covers. After a failed flush nothing since the last good one
+   * is known to be durable (R2): all of it is written again.
+   */
+  private async flushAndSettle(generation: number): Promise<number> {
+    const { core, written } = this
+    this.written = []
+    this.writtenBytes = 0
+    const error = await once((done) => core.backing.flushSince(generation, done))
+    const now = core.backing.flushGeneration
+    if (error === null) {
+      this.settle(written)
+      return now
+    }
+    await this.pause(0)
+    if (!this.zerosSettled) await this.writeZeroes()
+    await this.rewrite(written)
+    return this.flushAndSettle(now)
+  }
+
+  private settle(written: readonly number[]): void {
+    const { core, snapshot } = this
+    if (!this.zerosSettled) {
+      // Before the fragments that lie over them: a zero range must never outlive a newer write (zero-ranges.ts).
+      core.zeros.removeThrough(this.boundarySeq)
+      this.zerosSettled = true
+    }
+    for (let i = 0; i < written.length; i += 2) {
+      const end = written[i + 1] as number
+      for (let entry = written[i] as number; entry < end; entry += 1) {
+        const runs = (this.flushedRuns[entry] as number) + 1
+        this.flushedRuns[entry] = runs
+        if (runs !== this.runsOf(entry)) continue
+        this.settledBytes += (SECTORS_OF_MASK[snapshot.valid[entry] as number] as number) * SECTOR_BYTES
+        this.fills.settle(snapshot, entry)
+      }
+    }
+    core.trimCount += 1
+    this.host.onSettled()
+  }
+
+  /** How many runs write the block of this fragment: one for each stretch of neighbouring sectors. */
+  private runsOf(entry: number): number {
+    const { block, valid, count } = this.snapshot
+    let first = entry
+    while (first > 0 && block[first - 1] === block[entry]) first -= 1
+    let mask = 0
+    for (let i = first; i < count && block[i] === block[entry]; i += 1) mask |= valid[i] as number
+    return SECTORS_OF_MASK[mask & ~(mask << 1)] as number
+  }
+
+  /** Runs that a failed flush made doubtful: written again one by one. */
+  private async rewrite(written: number[]): Promise<void> {
+    while (this.inFlight > 0) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- waits for the runs in flight
+      await this.nextEvent()
+    }
+    this.throwIfOver()
+    const again = new RunCursor()
+    const entries = written.concat(this.written)
+    this.written = []
+    this.writtenBytes = 0
+    for (let i = 0; i < entries.length; i += 2) {
+      const first = entries[i] as number
+      const count = (entries[i + 1] as number) - first
+      again.reset(
+        this.snapshot.block.subarray(first, first + count),
+        this.snapshot.valid.subarray(first, first + count),
+        count,
+        RUN_BYTES_MAX / SECTOR_BYTES,
+      )
+      while (again.next()) {
+        const run = this.idleRuns.pop() as DestageRun
+        this.inFlight += 1
+        run.start(this.snapshot, again, first, this)
+        while (this.inFlight > 0) {
+          // oxlint-disable-next-line eslint/no-await-in-loop -- a failing backing gets one write at a time
+          await this.nextEvent()
+        }
+        this.throwIfOver()
+      }
+    }
+  }
+
+  private async untilDone(call: (done: IoDone) => void): Promise<void> {
+    for (let attempt = 0; ; attempt += 1) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- retried until it succeeds or the engine stops
+      const error = await once(call)
+      if (error === null) return
+      // oxlint-disable-next-line eslint/no-await-in-loop -- the pause between attempts
+      await this.pause(attempt)
+    }
+  }
+
+  private async pause(attempt: number): Promise<void> {
+    this.throwIfOver()
+    await new Promise<void>((resolve) => {
+      this.core.ports.timers.after(backoffMs(attempt, this.prng), resolve)
+    })
+    this.throwIfOver()
+  }
+}
+
+/** A callback call as a promise of its error. */
+export function once(call: (done: IoDone) => void): Promise<IoError | null> {
+  return new Promise((resolve) => {
+    call(resolve)
+  })
+}

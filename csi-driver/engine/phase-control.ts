@@ -1,0 +1,254 @@
+// Carries out the moves of protocol/phase-table.ts: freezes what rule 1.2 freezes, lets the register settle, and only
+// then acts by the new phase. One move at a time.
+import { CacheError } from '../../base/errors.ts'
+import type { Bytes } from '../../base/units.ts'
+import { MIB } from '../../base/units.ts'
+import { movePhase, type PhaseEvent } from '../protocol/phase-table.ts'
+import { closeClean, setPhase } from '../protocol/register-transitions.ts'
+import type { RegisterClient } from '../register/register-client.ts'
+import type { Destager } from './destager.ts'
+import type { EdgeHashes } from './edge-hashes.ts'
+import type { EngineCore } from './engine-core.ts'
+import { DirtyUnreadableError, once } from './generation.ts'
+import type { WritePolicy } from './volume-settings.ts'
+
+/** With so little left, the last generation is short enough to hold writers for. */
+const LAST_DRAIN_BYTES: Bytes = MIB
+/** Generations at full rate before writers are held in any case. */
+const DRAIN_ROUNDS_MAX = 8
+
+export interface PhaseHost {
+  readonly core: EngineCore
+  readonly client: RegisterClient
+  readonly destager: Destager
+  readonly edges: EdgeHashes
+  /** New writes wait from now on until the returned function is called. Reads go on. */
+  holdWrites(): () => void
+  /** Resolves when no write is on its way: nothing in a batch, nothing at the backing for a user. */
+  writesQuiet(): Promise<void>
+  /** Requests that waited for the end of a freeze may go on. */
+  release(): void
+}
+
+export class PhaseControl {
+  /** What the user wants; the phase may lag behind or be unable to follow (core.reason says why). */
+  policy: WritePolicy
+  private readonly host: PhaseHost
+  private readonly core: EngineCore
+  private turn: Promise<unknown> = Promise.resolve()
+
+  constructor(host: PhaseHost, policy: WritePolicy) {
+    this.host = host
+    this.core = host.core
+    this.policy = policy
+  }
+
+  /** Resolves when the policy is in force (DESIGN.md §7.8). Throws CacheError `invalid` where it cannot be. */
+  setPolicy(policy: WritePolicy): Promise<void> {
+    return this.inTurn(async () => {
+      if (policy === 'write-back' && this.core.cacheFailure !== null) throw cacheFailedError(this.core.cacheFailure)
+      this.policy = policy
+      await (policy === 'write-through' ? this.toWriteThrough('policy write-through') : this.toWriteBack())
+    })
+  }
+
+  /** Nothing is dirty when it resolves, at one moment; the phase stays. */
+  drain(): Promise<void> {
+    return this.inTurn(() => this.drainLog().then((release) => release()))
+  }
+
+  /** Drains, then writes the end of this ownership to the register. The caller submits nothing any more. */
+  close(): Promise<void> {
+    return this.inTurn(async () => {
+      await this.toWriteThrough('closing')
+      const release = this.host.holdWrites()
+      await this.host.writesQuiet()
+      const error = await once((done) => this.core.backing.flush(done))
+      if (error !== null) {
+        release()
+        throw new CacheError('retry', 'CACHE_BACKING_FLUSH', `the backing could not be flushed reason=${error.message}`, {
+          remedy: 'Mend the backing and stop the volume again; nothing is dirty in the cache.',
+        })
+      }
+      await this.host.destager.stop()
+      await this.move('close')
+      const lastSeq = this.core.committedSeq
+      await this.applied(this.host.client.change('close', (record) => closeClean(record, { lastSeq })))
+      this.core.phase = 'Detached'
+    })
+  }
+
+  /** The cache device failed a write: go on without it if everything can still be read (issue of invariant 9). */
+  cacheFailed(message: string): Promise<void> {
+    const release = this.host.holdWrites()
+    return this.inTurn(async () => {
+      this.core.reason = `cache device failed: ${message}`
+      this.core.ports.log.event('engine.cache_failed', { reason: message, phase: this.core.phase }, 'error')
+      if (this.core.phase === 'WriteThrough') {
+        this.core.readCache.clear()
+        release()
+        return
+      }
+      try {
+        await this.move('cache-failed')
+        await this.leaveLog(release)
+        this.core.readCache.clear()
+      } catch (error) {
+        if (!(error instanceof DirtyUnreadableError)) throw error
+        await this.block(error.message)
+      }
+    })
+  }
+
+  /** Acknowledged data can be read from nowhere: the volume stays as it is until the user decides (invariant 9). */
+  dirtyUnreadable(message: string): Promise<void> {
+    this.host.holdWrites()
+    return this.inTurn(() => this.block(message))
+  }
+
+  private async block(message: string): Promise<void> {
+    if (this.core.phase === 'Blocked') return
+    this.core.reason = `${message} dirtyBytes=${this.core.dirtyBytes} oldestDirtyMs=${Math.round(this.host.destager.oldestDirtyMs)}`
+    this.core.ports.log.event('engine.blocked', { reason: this.core.reason }, 'error')
+    await this.move('dirty-unreadable')
+  }
+
+  private async toWriteThrough(reason: string): Promise<void> {
+    const { core } = this
+    if (core.phase === 'Blocked') throw blockedError(core.reason)
+    if (core.phase === 'WriteThrough') return
+    core.reason = core.reason === '' ? reason : core.reason
+    if (core.phase === 'WriteBack') {
+      // From now on writes may go past the log, so the hashes of the last checkpoint stop being true.
+      this.host.edges.paused = true
+      await this.move('want-write-through')
+    }
+    await this.leaveLog(await this.drainLog())
+  }
+
+  /** The log is empty and writes are held: dirty=false, then writes go to the backing. */
+  private async leaveLog(release: () => void): Promise<void> {
+    const { core } = this
+    await this.host.writesQuiet()
+    while (this.host.destager.logInUse) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- what was in flight at the hold needs one more generation
+      await this.host.destager.destageOnce()
+    }
+    await this.move('log-empty')
+    release()
+    const passesFlushes = await this.announce('write-back')
+    core.flushBeforeAck = !passesFlushes || core.phase !== 'WriteThrough'
+  }
+
+  private async toWriteBack(): Promise<void> {
+    const { core, host } = this
+    if (core.phase === 'Blocked') throw blockedError(core.reason)
+    if (core.phase === 'WriteBack') return
+    const release = host.holdWrites()
+    core.flushBeforeAck = true
+    await host.writesQuiet()
+    try {
+      // Every through-write is durable before the device stops passing flushes on.
+      const error = await once((done) => core.backing.flush(done))
+      if (error !== null) throw new CacheError('retry', 'CACHE_BACKING_FLUSH', `the backing could not be flushed reason=${error.message}`)
+      core.backingUnflushed = false
+      host.edges.paused = false
+      await this.move('want-write-back')
+      core.reason = ''
+    } finally {
+      release()
+    }
+    await this.announce('write-through')
+  }
+
+  /** Destages at full rate until nothing is dirty; writes are held when it resolves. */
+  private async drainLog(): Promise<() => void> {
+    const { core, host } = this
+    if (core.phase === 'Blocked') throw blockedError(core.reason)
+    const calm = host.destager.hurry()
+    let release: (() => void) | null = null
+    try {
+      for (let round = 0; round < DRAIN_ROUNDS_MAX && core.dirtyBytes > LAST_DRAIN_BYTES; round += 1) {
+        // oxlint-disable-next-line eslint/no-await-in-loop -- generations follow one another
+        await host.destager.destageOnce()
+      }
+      release = host.holdWrites()
+      await host.writesQuiet()
+      while (host.destager.logInUse) {
+        // oxlint-disable-next-line eslint/no-await-in-loop -- generations follow one another
+        await host.destager.destageOnce()
+      }
+      return release
+    } catch (error) {
+      release?.()
+      throw error
+    } finally {
+      calm()
+    }
+  }
+
+  /** One row of the phase table: frozen while the register settles. */
+  private async move(event: PhaseEvent): Promise<void> {
+    const { core, host } = this
+    const row = movePhase(core.phase, event)
+    if (row === null || (row.to === core.phase && row.cas === undefined)) return
+    core.frozen += 1
+    try {
+      if (row.cas !== undefined) {
+        const { dirty } = row.cas
+        const phase = row.to as Parameters<typeof setPhase>[1]['phase']
+        const lastSeq = core.committedSeq
+        await this.applied(host.client.change(`phase-${row.to}`, (record) => setPhase(record, { phase, dirty, lastSeq })))
+      }
+      core.ports.log.event('engine.phase', { from: core.phase, to: row.to, row: row.label, reason: core.reason })
+      core.phase = row.to
+    } finally {
+      core.frozen -= 1
+      host.release()
+    }
+  }
+
+  private async applied(change: Promise<'applied' | 'fenced'>): Promise<void> {
+    if ((await change) === 'applied') return
+    throw new CacheError('fenced', 'CACHE_FENCED', `another owner has claimed the volume volume=${this.core.settings.volume}`, {
+      remedy: 'This engine has stopped writing; look at the volume on its new node.',
+    })
+  }
+
+  /** False when the device could not be told: slower but safe, through-writes go on being flushed one by one. */
+  private async announce(mode: 'write-back' | 'write-through'): Promise<boolean> {
+    try {
+      await this.core.ports.writeCache.setWriteCache(mode)
+      return true
+    } catch (error) {
+      this.core.ports.log.event('engine.write_cache_switch_failed', { mode, reason: String(error) }, 'warning')
+      return false
+    }
+  }
+
+  /** The device exists now: tells it what the phase needs. Called once after it was attached, and after a restart. */
+  attached(): Promise<void> {
+    return this.inTurn(async () => {
+      if (this.core.phase !== 'WriteThrough') await this.announce('write-through')
+      else this.core.flushBeforeAck = !(await this.announce('write-back'))
+    })
+  }
+
+  private inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.turn.then(run)
+    this.turn = result.catch(() => undefined)
+    return result
+  }
+}
+
+function blockedError(reason: string): CacheError {
+  return new CacheError('corrupt', 'CACHE_BLOCKED', `acknowledged data cannot be read: ${reason}`, {
+    remedy: 'Mend the cache device if possible. Only serving with --accept-data-loss VOLUME gives up that data.',
+  })
+}
+
+function cacheFailedError(reason: string): CacheError {
+  return new CacheError('invalid', 'CACHE_DEVICE_FAILED', `the cache device failed reason=${reason}`, {
+    remedy: 'Stop the volume, replace the cache device and serve it again.',
+  })
+}

@@ -1,0 +1,412 @@
+// One accelerated volume: the front door of the engine. It takes requests from a front end, keeps them waiting where
+// they have to, and sends each down its path:
+//
+//   submit ─┬─ read ─────────────▶ read-path.ts
+//           ├─ write, zero ─┬────▶ write-path.ts    (WriteBack: the log, group commit)
+//           │               └────▶ through-path.ts  (WriteThrough; DrainWT: beside or after the log)
+//           └─ flush ────────────▶ the backing, where anything acknowledged may still be volatile
+//
+// destager.ts empties the log in the background, phase-control.ts moves the volume between phases.
+import { assert } from '../../base/assert.ts'
+import { CacheError } from '../../base/errors.ts'
+import type { Bytes, Ms } from '../../base/units.ts'
+import { roundDown, SECTOR_BYTES } from '../../base/units.ts'
+import { writeRoute } from '../protocol/phase-table.ts'
+import { setBackingSize } from '../protocol/register-transitions.ts'
+import type { RegisterClient } from '../register/register-client.ts'
+import { Admission } from './admission.ts'
+import { CacheFills } from './cache-fill.ts'
+import { ScratchPool } from './cache-reader.ts'
+import { Destager } from './destager.ts'
+import type { EdgeHashes } from './edge-hashes.ts'
+import type { EngineCore } from './engine-core.ts'
+import { type EngineStatus, engineStatus } from './engine-status.ts'
+import { once } from './generation.ts'
+import { type Opened, VolumeOpening } from './open-volume.ts'
+import { ParkedRequests } from './parked-requests.ts'
+import { PhaseControl } from './phase-control.ts'
+import { ReadPath } from './read-path.ts'
+import type { RecoveredRequests } from './recovered-requests.ts'
+import type { Request } from './request.ts'
+import { REQUEST_FLUSH, REQUEST_OK, REQUEST_READ, REQUEST_WRITE, REQUEST_ZERO } from './request.ts'
+import { resultOf, ThroughPath } from './through-path.ts'
+import type { VolumePorts, VolumeSettings, WritePolicy } from './volume-settings.ts'
+import { WritePath } from './write-path.ts'
+
+/**
+ * Opens the volume. Throws CacheError: `invalid` and `corrupt` before anything was changed (bad input; acknowledged
+ * writes may be lost), `fenced` when somebody else owns it.
+ */
+export async function openVolume(ports: VolumePorts, settings: VolumeSettings): Promise<Volume> {
+  const opening = new VolumeOpening(ports, settings)
+  const opened = settings.start === 'restart' ? await opening.restart() : await opening.open()
+  return new Volume(opened)
+}
+
+export class Volume {
+  readonly sectorBytes: Bytes
+  private readonly core: EngineCore
+  private readonly client: RegisterClient
+  private readonly edges: EdgeHashes
+  private readonly recovered: RecoveredRequests
+  private readonly reads: ReadPath
+  private readonly fills: CacheFills
+  private readonly writes: WritePath
+  private readonly through: ThroughPath
+  private readonly admission: Admission
+  private readonly destager: Destager
+  private readonly phases: PhaseControl
+  private readonly parked = new ParkedRequests()
+  /** Re-sent requests that the log holds and that wait for the backing (DrainWT). */
+  private recoveredWaiting: { readonly request: Request; readonly seq: number }[] = []
+  private writesHeld = 0
+  private suspended = false
+  private releasing = false
+  private releaseTimerSet = false
+  private quietWaiters: (() => void)[] = []
+
+  constructor({ core, client, edges, recovered }: Opened) {
+    this.core = core
+    this.client = client
+    this.edges = edges
+    this.recovered = recovered
+    this.sectorBytes = core.settings.sectorBytes
+    const scratch = new ScratchPool(core.ports.memory)
+    this.fills = new CacheFills(core)
+    this.reads = new ReadPath(core, this.fills, scratch, {
+      onDirtyUnreadable: (message) => this.onDirtyUnreadable(message),
+    })
+    this.writes = new WritePath(core, {
+      onCommitted: () => this.onProgress(),
+      onLogFailed: (error, unlogged) => this.onLogFailed(error.message, unlogged),
+    })
+    this.through = new ThroughPath(core, () => this.onProgress())
+    this.writes.unrepliedSeq = () => this.through.unrepliedSeq()
+    this.admission = new Admission(core, this.writes)
+    this.destager = new Destager(core, edges, scratch, {
+      fill: () => this.admission.fill(),
+      repliedSeq: () => this.writes.repliedSeq,
+      onBackingHas: (seq) => this.answerRecovered(seq),
+      onRelief: () => this.onProgress(),
+      onCheckpointFailed: (message) => this.onLogFailed(message, []),
+      onDirtyUnreadable: (message) => this.onDirtyUnreadable(message),
+    })
+    this.phases = new PhaseControl(this.phaseHost(), core.settings.writePolicy)
+    core.backing.listener = {
+      onWriteStart: (position, length) => this.onBackingWrite(position, length),
+      onWriteEnd: (position, length) => this.onBackingWrite(position, length),
+    }
+    this.destager.poke()
+  }
+
+  get sizeBytes(): Bytes {
+    return this.core.sizeBytes
+  }
+
+  /** Whether a range can be made zero without writing zeros; a front end offers discards only then. */
+  get canZero(): boolean {
+    return this.core.backing.canZero
+  }
+
+  /** Takes a request; its `complete` runs exactly once, possibly before this returns. Call kick after a group. */
+  submit(request: Request): void {
+    if (this.suspended) return
+    if (this.core.frozen > 0) {
+      this.parked.park(request)
+      return
+    }
+    switch (request.kind) {
+      case REQUEST_READ:
+        this.reads.start(request)
+        return
+      case REQUEST_FLUSH:
+        this.flush(request)
+        return
+      case REQUEST_WRITE:
+      case REQUEST_ZERO:
+        if (request.resent && this.isInLog(request)) return
+        if (this.parked.count > 0 || !this.write(request, request.data, request.dataStart)) this.parked.park(request)
+        return
+    }
+  }
+
+  /** Starts the group commit of what was submitted. */
+  kick(): void {
+    this.writes.kick()
+  }
+
+  /** After a restart: every request that the kernel sends again has been read. Only now may the log be trimmed (2.6). */
+  resendDrained(): void {
+    this.core.resendPending = false
+    this.recovered.clear()
+    this.destager.notify()
+  }
+
+  /** The block device exists now: sets its write cache by the phase. */
+  attached(): Promise<void> {
+    return this.phases.attached()
+  }
+
+  status(): EngineStatus {
+    return engineStatus({
+      core: this.core,
+      policy: this.phases.policy,
+      admission: this.admission,
+      parked: this.parked.count,
+      oldestDirtyMs: this.destager.oldestDirtyMs,
+      registerError: this.client.lastError,
+    })
+  }
+
+  setPolicy(policy: WritePolicy): Promise<void> {
+    return this.phases.setPolicy(policy)
+  }
+
+  /** Resolves at a moment at which nothing is dirty. */
+  drain(): Promise<void> {
+    return this.phases.drain()
+  }
+
+  /** Writes through from now on and drains; resolves when nothing is dirty any more and nothing can get dirty. */
+  prepareClose(): Promise<void> {
+    return this.phases.setPolicy('write-through')
+  }
+
+  /** Drains, ends the ownership in the register and closes the devices. Nothing may be submitted any more. */
+  async close(): Promise<void> {
+    await this.phases.close()
+    this.suspended = true
+    await this.closeDevices()
+  }
+
+  /**
+   * Stops at once: nothing more is answered, I/O in flight ends, the devices are closed. Everything acknowledged is in
+   * the log or on the backing; unanswered requests are the front end's to send again.
+   */
+  async suspend(): Promise<void> {
+    this.suspended = true
+    this.core.frozen += 1
+    this.client.stop()
+    await this.destager.stop()
+    while (this.writes.inFlight || this.through.active > 0 || this.reads.active > 0 || this.fills.active > 0) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- each wake-up is an I/O that ended
+      await this.nextProgress()
+    }
+    await this.closeDevices()
+  }
+
+  /** The backing has grown: the volume takes its size. Returns the new size in bytes. */
+  async resize(): Promise<Bytes> {
+    const { core } = this
+    const error = await once((done) => core.backing.refreshSize(done))
+    if (error !== null) throw error
+    const size = roundDown(core.backing.sizeBytes, this.sectorBytes)
+    if (size < core.sizeBytes) {
+      throw new CacheError('invalid', 'CACHE_BACKING_SMALLER', `the backing is smaller than the volume backingBytes=${size} volumeBytes=${core.sizeBytes}`, {
+        remedy: 'A volume can only grow; give the backing its former size.',
+      })
+    }
+    if (size === core.sizeBytes) return size
+    await this.client.change('resize', (record) => setBackingSize(record, core.backing.sizeBytes))
+    this.edges.resized()
+    core.sizeBytes = size
+    return size
+  }
+
+  /** Sends a write or zero down the path of the present phase; false when it has to wait. `data` is copied. */
+  private write(request: Request, data: Buffer, dataStart: number): boolean {
+    const { core } = this
+    if (this.writesHeld > 0 || core.frozen > 0) return false
+    const route = writeRoute(core.phase)
+    if (route === 'wait') return false
+    if (route === 'backing') return this.writeThrough(request, data, dataStart)
+    if (route === 'log-and-backing' && !this.isInUse(request)) return this.writeThrough(request, data, dataStart)
+    if (!this.admitted(request)) return false
+    this.count(request)
+    if (route === 'log') return this.log(request, data, dataStart)
+    if (!this.through.hasRoom(request.length)) return false
+    const logged = this.through.startLogged(request, data, dataStart)
+    if (this.log(logged, logged.data, logged.dataStart)) return true
+    this.through.giveBack(logged)
+    return false
+  }
+
+  private log(request: Request, data: Buffer, dataStart: number): boolean {
+    return request.kind === REQUEST_ZERO ? this.writes.addZero(request) : this.writes.addWrite(request, data, dataStart)
+  }
+
+  private writeThrough(request: Request, data: Buffer, dataStart: number): boolean {
+    if (!this.through.hasRoom(request.length)) return false
+    this.count(request)
+    this.through.start(request, data, dataStart)
+    return true
+  }
+
+  private count(request: Request): void {
+    const { counters } = this.core
+    if (request.kind === REQUEST_ZERO) counters.zeroes += 1
+    else {
+      counters.writes += 1
+      counters.writtenBytes += request.length
+    }
+  }
+
+  private admitted(request: Request): boolean {
+    const answer = this.admission.admit(request)
+    if (answer === 'yes') return true
+    if (answer === 'later') this.armRelease(this.admission.delayMs)
+    this.destager.poke()
+    return false
+  }
+
+  /** Invariant 6: an un-trimmed record of these blocks exists somewhere on this node. */
+  private isInUse(request: Request): boolean {
+    const { core } = this
+    const start = request.offset / SECTOR_BYTES
+    const end = start + request.length / SECTOR_BYTES
+    const firstBlock = Math.floor(start / 8)
+    const lastBlock = Math.floor((end - 1) / 8)
+    return (
+      core.index.hasDirty(firstBlock, lastBlock) ||
+      core.zeros.overlaps(firstBlock * 8, (lastBlock + 1) * 8) ||
+      this.destager.overlaps(start, end) ||
+      this.writes.touchesPending(firstBlock * 8, (lastBlock + 1) * 8)
+    )
+  }
+
+  private flush(request: Request): void {
+    const { core } = this
+    core.counters.flushes += 1
+    const durable = !core.backingUnflushed && (core.phase !== 'WriteThrough' || core.flushBeforeAck)
+    if (durable) request.complete(REQUEST_OK)
+    else core.backing.flush((error) => request.complete(resultOf(error)))
+  }
+
+  /** Rule 3.4: a re-sent request whose record is in the log is answered from it, by the rule of the present phase. */
+  private isInLog(request: Request): boolean {
+    const seq = this.recovered.seqOf(request)
+    if (seq === 0) return false
+    if (this.core.phase === 'WriteBack') request.complete(REQUEST_OK)
+    else {
+      this.recoveredWaiting.push({ request, seq })
+      this.destager.poke()
+    }
+    return true
+  }
+
+  private answerRecovered(seq: number): void {
+    const waiting = this.recoveredWaiting
+    this.recoveredWaiting = waiting.filter((item) => item.seq > seq)
+    for (const item of waiting) if (item.seq <= seq) item.request.complete(REQUEST_OK)
+  }
+
+  private onBackingWrite(position: Bytes, length: Bytes): void {
+    this.fills.poison(position, length)
+    this.edges.note(position, length)
+  }
+
+  /** Something ended: whoever waits looks again. */
+  private onProgress(): void {
+    this.release()
+    this.destager.poke()
+    this.destager.notify()
+    const waiters = this.quietWaiters
+    this.quietWaiters = []
+    for (const wake of waiters) wake()
+  }
+
+  private nextProgress(): Promise<void> {
+    return new Promise((resolve) => {
+      this.quietWaiters.push(resolve)
+      // Reads and fills end without a word to anybody: look again soon.
+      this.core.ports.timers.after(1, resolve)
+    })
+  }
+
+  /** Lets parked requests go on, in their order, as far as they may. */
+  private release(): void {
+    if (this.releasing || this.suspended) return
+    this.releasing = true
+    while (this.core.frozen === 0) {
+      const item = this.parked.first()
+      if (item === null || !this.resume(item.request, item.data)) break
+      this.parked.removeFirst()
+    }
+    this.releasing = false
+    this.kick()
+  }
+
+  private resume(request: Request, data: Buffer): boolean {
+    if (request.kind === REQUEST_READ) this.reads.start(request)
+    else if (request.kind === REQUEST_FLUSH) this.flush(request)
+    else return this.write(request, data, 0)
+    return true
+  }
+
+  private armRelease(delayMs: Ms): void {
+    if (this.releaseTimerSet) return
+    this.releaseTimerSet = true
+    this.core.ports.timers.after(delayMs, () => {
+      this.releaseTimerSet = false
+      this.release()
+    })
+  }
+
+  private onLogFailed(message: string, unlogged: readonly { readonly request: Request; readonly data: Buffer }[]): void {
+    this.core.cacheFailure ??= message
+    const again = unlogged.map((item) => this.through.reclaim(item.request) ?? item)
+    this.parked.addFirst(again)
+    this.background(this.phases.cacheFailed(message))
+  }
+
+  private onDirtyUnreadable(message: string): void {
+    this.background(this.phases.dirtyUnreadable(message))
+  }
+
+  private background(move: Promise<void>): void {
+    move.catch((error: unknown) => {
+      this.core.ports.log.event('engine.phase_failed', { reason: error instanceof Error ? error.message : String(error) }, 'error')
+    })
+  }
+
+  private phaseHost(): ConstructorParameters<typeof PhaseControl>[0] {
+    const { core, client, destager, edges } = this
+    return {
+      core,
+      client,
+      destager,
+      edges,
+      holdWrites: () => this.holdWrites(),
+      writesQuiet: () => this.writesQuiet(),
+      release: () => this.release(),
+    }
+  }
+
+  private holdWrites(): () => void {
+    this.writesHeld += 1
+    let held = true
+    return () => {
+      if (!held) return
+      held = false
+      this.writesHeld -= 1
+      this.release()
+    }
+  }
+
+  private async writesQuiet(): Promise<void> {
+    assert(this.writesHeld > 0, 'writes are held before they are waited for')
+    this.kick()
+    while (!this.writes.idle || this.through.active > 0) {
+      if (this.suspended) throw new CacheError('retry', 'CACHE_STOPPING', 'the engine stops')
+      // oxlint-disable-next-line eslint/no-await-in-loop -- each wake-up is a write that ended
+      await this.nextProgress()
+    }
+  }
+
+  private async closeDevices(): Promise<void> {
+    const { core } = this
+    await once((done) => core.backing.close(done))
+    await once((done) => core.ports.cacheFill.close(done))
+    if (core.ports.cache !== core.ports.cacheFill) await once((done) => core.ports.cache.close(done))
+  }
+}
