@@ -49,7 +49,10 @@ export interface RegisterClientPorts {
 /** The fields of the next record; the client itself sets `rv` and `changeId`. */
 export type Mutation = (record: RegisterRecord) => RegisterRecord
 
-/** fenced: a newer epoch exists, or (a claim, a creation) somebody else was faster. Nothing of ours was applied. */
+/**
+ * fenced: a newer epoch exists, or (a claim, a creation) somebody else was faster. The own change does not hold now;
+ * it may have held for a moment before the newer epoch replaced it.
+ */
 export type ChangeResult = 'applied' | 'fenced'
 
 /** A creation is proposed on top of nothing. */

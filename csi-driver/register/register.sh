@@ -56,18 +56,14 @@ read_newest() {
   cat "$directory/$2.$newest" || exit 20
 }
 
-# Temporary files of the generation $2, which exists now, can never be linked any more: ours, and leftovers of crashes.
-remove_temporaries() {
-  rm -f "$1/.next.$2."*
-}
-
 compare_and_swap() {
   directory=$1/$2 volume=$2 expected=$3 next=$4
   target=$directory/$volume.$next
   # The process number keeps an earlier call for the same change, given up but not dead, away from this call's file.
   temporary=$directory/.next.$next.$5.$$
   if [ "$expected" = "$NONE" ]; then
-    mkdir -p "$directory" && sync "$1" || exit 20
+    # Each of these directories may be new, and is durable only by a sync of the one above it.
+    mkdir -p "$directory" && sync "$1" "$1/.." "$1/../.." || exit 20
   fi
   list_names "$directory" || exit 10
   find_newest "$volume"
@@ -88,7 +84,8 @@ compare_and_swap() {
     esac
   fi
   sync "$directory" || exit 30
-  remove_temporaries "$directory" "$next"
+  # Those of the version before can never be linked any more: leftovers of crashes. Others of this version may be in use.
+  rm -f "$temporary" "$directory/.next.$expected."*
   exit 0
 }
 
@@ -99,6 +96,7 @@ list_volumes() {
   for volume in $volumes; do
     list_names "$1/$volume" || continue
     find_newest "$volume"
+    [ "$newest" = "$NONE" ] && continue
     content=$(head -c "$CONTENT_BYTES_MAX" "$1/$volume/$volume.$newest" | tr -d '\000\t\n')
     printf '%s\t%s\t%s\n' "$volume" "$newest" "$content"
   done

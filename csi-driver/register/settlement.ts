@@ -21,9 +21,9 @@ export interface RegisterIntent {
 /** Settled, one way or another; `unsettled`: ask again. */
 export type Settlement =
   | 'applied'
-  /** It has not been and never will be applied; the same epoch has made another change. */
+  /** The same epoch has made another change instead, or on top: what is seen holds. */
   | 'superseded'
-  /** It does not hold: a newer epoch exists. */
+  /** A newer epoch exists: it does not hold now, whether or not it once did. */
   | 'fenced'
   /** The register is older than what was seen before, or another object (rule 1.4). */
   | 'went-back'
