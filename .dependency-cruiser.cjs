@@ -3,7 +3,7 @@
 
 // The layers, top first. A file may use its own layer and what stands BELOW it.
 const LAYERS = [
-  ['entry', 'csi-driver/(main\\.ts$|cli/)|operator/main\\.ts$'],
+  ['entry', 'csi-driver/(main\\.ts$|cli/|engine-process/)|operator/main\\.ts$'],
   ['edge', 'csi-driver/(csi|node|observe|holder)/|operator/(controllers|webhook|observe)/'],
   ['config', 'csi-driver/config(-file)?\\.ts$|operator/config\\.ts$'],
   ['frontend', 'csi-driver/frontend/'],
@@ -18,7 +18,7 @@ const LAYERS = [
 const at = (index) => `^(${LAYERS[index][1]})`
 const anyLayer = `^(${LAYERS.map(([, path]) => path).join('|')})`
 const TREES = '^(base|crds|csi-driver|operator)/'
-const ENTRY = '^(csi-driver/(main\\.ts$|cli/)|operator/main\\.ts$|test/)'
+const ENTRY = '^(csi-driver/(main\\.ts$|cli/|engine-process/)|operator/main\\.ts$|test/)'
 
 const upward = LAYERS.slice(1).map(([name], above) => ({
   name: `upward-from-${name}`,

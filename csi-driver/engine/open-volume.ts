@@ -213,7 +213,7 @@ export class VolumeOpening {
       storeUuid: keep?.storeUuid ?? this.hex(16),
       incarnation: (keep?.incarnation ?? 0) + 1,
       registerNonce: record.registerNonce,
-      geometry: newGeometry(ports.cache.sizeBytes, settings.logBytes, settings.batchLimits),
+      geometry: newGeometry(settings.cacheBytes, settings.logBytes, settings.batchLimits),
       sectorBytes: settings.sectorBytes,
       resource: settings.resource,
       backing: settings.backingIdentity,

@@ -47,6 +47,8 @@ export interface VolumeSettings {
   readonly node: string
   readonly resource: 'flash' | 'memory'
   readonly writePolicy: WritePolicy
+  /** What of the cache storage may be used. */
+  readonly cacheBytes: Bytes
   /** Log ring size; the rest of the cache storage behind it holds the read cache. Multiple of 4096. */
   readonly logBytes: Bytes
   readonly dirtyLimitBytes: Bytes

@@ -13,6 +13,7 @@ import type { Bytes, Ms } from '../../base/units.ts'
 import { roundDown, SECTOR_BYTES } from '../../base/units.ts'
 import { writeRoute } from '../protocol/phase-table.ts'
 import { setBackingSize } from '../protocol/register-transitions.ts'
+import type { Member } from '../register/record.ts'
 import type { RegisterClient } from '../register/register-client.ts'
 import { Admission } from './admission.ts'
 import { CacheFills } from './cache-fill.ts'
@@ -145,6 +146,11 @@ export class Volume {
   /** The block device exists now: sets its write cache by the phase. */
   attached(): Promise<void> {
     return this.phases.attached()
+  }
+
+  /** The in-sync set as the register has it. */
+  members(): readonly Member[] {
+    return this.client.record?.members ?? []
   }
 
   status(): EngineStatus {

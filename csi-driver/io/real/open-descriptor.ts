@@ -20,6 +20,8 @@ export interface OpenOptions {
   /** Each write is durable when it is done. */
   readonly durable: boolean
   readonly memory: AlignedMemory
+  /** A second descriptor beside one that claims the block device already. */
+  readonly alreadyClaimed?: boolean
 }
 
 export interface OpenedDescriptor {
@@ -32,7 +34,7 @@ export interface OpenedDescriptor {
 function flagsOf(options: OpenOptions, isBlockDevice: boolean): number {
   const access = options.access === 'read-only' ? constants.O_RDONLY : constants.O_RDWR
   // On a block device O_EXCL claims it: nobody mounts it meanwhile, and what is mounted cannot be claimed.
-  const claim = isBlockDevice && options.access === 'read-write' ? constants.O_EXCL : 0
+  const claim = isBlockDevice && options.access === 'read-write' && options.alreadyClaimed !== true ? constants.O_EXCL : 0
   return access | claim | (options.direct ? constants.O_DIRECT : 0) | (options.durable ? constants.O_DSYNC : 0)
 }
 

@@ -1,0 +1,307 @@
+// One volume as this process serves it: opens it, makes its device, answers the control socket, and takes both down in
+// order. The holder starts it and reads its exit status (holder/exit-status.ts).
+//
+//   first signal   write-through at once, drain, wait until nobody has the device open, detach, close clean: exit 0
+//   second signal  stop at once: open users get I/O errors, dirty data stays in the cache: exit 3
+import { CacheError } from '../../base/errors.ts'
+import type { EventLog } from '../../base/log.ts'
+import { productVersion } from '../cli/product.ts'
+import type { ServePlan } from '../cli/serve-settings.ts'
+import { openVolume, type Volume } from '../engine/volume.ts'
+import type { LoopHost } from '../frontend/loop/host.ts'
+import { EXIT_CLEAN, EXIT_DIRTY, EXIT_NO_RESTART, EXIT_REPLACE } from '../holder/exit-status.ts'
+import { RUN_BUILD, RUN_READY } from '../holder/run-directory.ts'
+import type { FuseChannelEnd } from '../io/fuse-channel.ts'
+import { RealProcesses } from '../io/real/exec.ts'
+import { systemFiles } from '../io/real/small-files.ts'
+import { systemClock, systemTimers } from '../io/real/system-clock.ts'
+import { ControlServer } from '../observe/control-server.ts'
+import { EngineMetrics } from '../observe/engine-metrics.ts'
+import { ObserveServer } from '../observe/http.ts'
+import { LastStatusWriter } from '../observe/last-status.ts'
+import { lastStatusPath } from '../observe/state-paths.ts'
+import type { DeviceUser, PolicyName, VolumeState, VolumeStatus } from '../observe/status.ts'
+import type { Progress, ResizeResult, UpgradeRequest, VolumeControl, Waiting } from '../observe/volume-control.ts'
+import { VolumeDevice } from './device.ts'
+import { deviceUserOf, lastStatusOf, volumeStatus } from './status-report.ts'
+import { openPorts, type OpenedPorts } from './volume-ports.ts'
+
+const TICK_MS = 1_000
+
+export interface ServeEnvironment {
+  readonly start: 'first' | 'restart'
+  readonly holderPid: number | null
+  /** Behaves as on a kernel before 6.9 (tests). */
+  readonly maskResend: boolean
+}
+
+export class ServedVolume implements VolumeControl {
+  private readonly plan: ServePlan
+  private readonly environment: ServeEnvironment
+  private readonly log: EventLog
+  private readonly version = productVersion()
+  private readonly lastStatus: LastStatusWriter
+  private readonly exit = Promise.withResolvers<number>()
+  private state: VolumeState = 'starting'
+  private opened: OpenedPorts | null = null
+  private volume: Volume | null = null
+  private device: VolumeDevice | null = null
+  private control: ControlServer | null = null
+  private http: ObserveServer | null = null
+  private stopping: Promise<void> | null = null
+  private openBy: readonly DeviceUser[] = []
+  private readonly stopWaiters = new Set<(progress: Progress) => void>()
+  private ending = false
+
+  constructor(plan: ServePlan, environment: ServeEnvironment, log: EventLog) {
+    this.plan = plan
+    this.environment = environment
+    this.log = log
+    this.lastStatus = new LastStatusWriter(systemFiles, lastStatusPath(plan.stateDirectory, plan.volume))
+  }
+
+  /** Serves until the volume is stopped or replaced; resolves with the exit status. Throws CacheError where it cannot. */
+  async run(onReady: (device: string) => void): Promise<number> {
+    const { plan } = this
+    await systemFiles.makeDirectory(`${plan.stateDirectory}/run`)
+    await this.open()
+    this.control = new ControlServer({ path: plan.controlSocket, control: this, log: this.log })
+    await this.control.listen()
+    await this.listenForMetrics()
+    const volume = this.volume as Volume
+    const device = this.device as VolumeDevice
+    await device.attach(volume, volume.status().phase === 'WriteThrough' ? 'write back' : 'write through')
+    if (this.state === 'starting') this.state = 'serving'
+    await systemFiles.replace(`${plan.runDirectory}/${RUN_READY}`, '\n')
+    onReady(device.name as string)
+    this.tick()
+    return this.exit.promise
+  }
+
+  private async open(): Promise<void> {
+    const { plan, environment, log } = this
+    const host: LoopHost = { processes: new RealProcesses(), files: systemFiles, timers: systemTimers, log }
+    const memoryOwner: { device: VolumeDevice | null } = { device: null }
+    const opened = await openPorts({
+      plan,
+      start: environment.start,
+      session: 0n,
+      log,
+      writeCache: { setWriteCache: (mode) => memoryOwner.device?.setWriteCache(mode) ?? Promise.resolve() },
+      onCacheProgress: cacheProgress(log),
+    })
+    this.opened = opened
+    const options = {
+      plan,
+      host,
+      memory: opened.memory,
+      log,
+      maskResend: environment.maskResend,
+      onClosed: (end: FuseChannelEnd) => this.onDeviceClosed(end),
+    }
+    const inherited = environment.start === 'restart' ? await VolumeDevice.inherit(options) : null
+    const device = inherited ?? VolumeDevice.fresh(options)
+    memoryOwner.device = device
+    this.device = device
+    try {
+      this.volume = await openVolume(opened.ports, { ...opened.settings, session: BigInt(`0x${device.sessionHex}`) })
+    } catch (error) {
+      await opened.undo()
+      throw error
+    }
+  }
+
+  status(): VolumeStatus {
+    const { plan, environment, opened } = this
+    const volume = this.volume as Volume
+    return volumeStatus({
+      plan,
+      engine: volume.status(),
+      state: this.state,
+      device: this.device?.name ?? null,
+      holderPid: environment.holderPid,
+      enginePid: process.pid,
+      version: this.version,
+      volumeBytes: volume.sizeBytes,
+      inSync: volume.members(),
+      openBy: this.openBy,
+      nowWallMs: opened?.ports.clock.wallMs() ?? systemClock.wallMs(),
+    })
+  }
+
+  async setPolicy(policy: PolicyName, waiting: Waiting): Promise<void> {
+    this.refuseWhileStopping()
+    await this.reporting('draining', waiting, (this.volume as Volume).setPolicy(policy))
+  }
+
+  async drain(waiting: Waiting): Promise<void> {
+    await this.reporting('draining', waiting, (this.volume as Volume).drain())
+  }
+
+  async stop(waiting: Waiting): Promise<void> {
+    this.stopWaiters.add(waiting.onProgress)
+    try {
+      await Promise.race([this.beginStop(), aborted(waiting.signal)])
+    } finally {
+      this.stopWaiters.delete(waiting.onProgress)
+    }
+  }
+
+  async resize(): Promise<ResizeResult> {
+    const volume = this.volume as Volume
+    const oldBytes = volume.sizeBytes
+    const newBytes = await volume.resize()
+    if (newBytes !== oldBytes) await this.device?.resized(newBytes)
+    return { oldBytes, newBytes }
+  }
+
+  async upgrade(request: UpgradeRequest, waiting: Waiting): Promise<void> {
+    this.refuseWhileStopping()
+    const device = this.device as VolumeDevice
+    const stopped = device.stopReading()
+    if (!device.canResend) await this.quiesced(stopped, request.quiesceMs, waiting)
+    if (request.build !== null) await systemFiles.replace(`${this.plan.runDirectory}/${RUN_BUILD}`, `${request.build}\n`)
+    this.log.event('engine.replaced', { build: request.build ?? 'same', resend: device.canResend })
+    void this.end(EXIT_REPLACE, () => (this.volume as Volume).suspend())
+  }
+
+  /** A signal of the holder: the first begins an orderly stop, every later one stops at once. */
+  signal(): void {
+    if (this.volume === null) process.exit(EXIT_CLEAN)
+    if (this.stopping === null) {
+      void this.beginStop().catch((error: unknown) => this.log.event('serve.stop_failed', { reason: String(error) }, 'error'))
+      return
+    }
+    this.log.event('serve.stopping_at_once', { dirtyBytes: this.volume.status().dirtyBytes }, 'warning')
+    void this.end(EXIT_DIRTY, async () => {
+      await this.device?.abort()
+      await (this.volume as Volume).suspend()
+    })
+  }
+
+  private beginStop(): Promise<void> {
+    this.stopping ??= this.stopInOrder()
+    return this.stopping
+  }
+
+  private async stopInOrder(): Promise<void> {
+    const volume = this.volume as Volume
+    this.state = 'stopping'
+    try {
+      await this.reporting('draining', { onProgress: (p) => this.tellStop(p), signal: new AbortController().signal }, volume.prepareClose())
+      const outcome = await this.device?.detach((holders) => {
+        this.openBy = holders.map(deviceUserOf)
+        this.log.event('serve.device_in_use', { device: this.device?.name ?? '', by: this.openBy.map((user) => user.name).join(', ') }, 'warning')
+        this.tellStop({ step: 'waiting for the device to be released', dirtyBytes: volume.status().dirtyBytes, openBy: this.openBy })
+      }, new AbortController().signal)
+      if (outcome === 'held') return
+      await volume.close()
+    } catch (error) {
+      this.state = 'serving'
+      this.stopping = null
+      throw error
+    }
+    this.state = 'stopped'
+    void this.end(EXIT_CLEAN, () => Promise.resolve())
+  }
+
+  private tellStop(progress: Progress): void {
+    for (const tell of this.stopWaiters) tell(progress)
+  }
+
+  /** Tells about progress every second until `work` ends or the caller has gone. */
+  private async reporting(step: string, waiting: Waiting, work: Promise<void>): Promise<void> {
+    const tell = (): void => waiting.onProgress({ step, dirtyBytes: this.volume?.status().dirtyBytes ?? 0 })
+    tell()
+    const timer = setInterval(tell, TICK_MS)
+    try {
+      await Promise.race([work, aborted(waiting.signal)])
+    } finally {
+      clearInterval(timer)
+    }
+  }
+
+  private async quiesced(stopped: Promise<void>, quiesceMs: number, waiting: Waiting): Promise<void> {
+    const timeout = new Promise<'late'>((resolve) => setTimeout(() => resolve('late'), quiesceMs))
+    const outcome = await Promise.race([stopped, timeout, aborted(waiting.signal)])
+    if (outcome !== 'late') return
+    throw new CacheError('retry', 'CACHE_UPGRADE_BUSY', `requests stay unanswered waitedMs=${quiesceMs}`, {
+      remedy: 'This kernel cannot send requests again (before 6.9); try when the volume is less busy.',
+    })
+  }
+
+  private refuseWhileStopping(): void {
+    if (this.stopping === null) return
+    throw new CacheError('invalid', 'CACHE_STOPPING', `the volume is being stopped volume=${this.plan.volume}`)
+  }
+
+  /** The device went away without us: detached by somebody, or the connection aborted. */
+  private onDeviceClosed(end: FuseChannelEnd): void {
+    if (this.ending || this.stopping !== null) return
+    this.log.event('serve.device_lost', { reason: end.reason }, 'warning')
+    void this.beginStop().catch(() => this.end(EXIT_NO_RESTART, () => (this.volume as Volume).suspend()))
+  }
+
+  private async end(status: number, takeDown: () => Promise<void>): Promise<void> {
+    if (this.ending) return
+    this.ending = true
+    await takeDown()
+    await this.writeLastStatus(true)
+    await this.control?.close()
+    await this.http?.close()
+    this.exit.resolve(status)
+  }
+
+  private async listenForMetrics(): Promise<void> {
+    const { metrics } = this.plan.settings
+    if (metrics === null) return
+    const engine = new EngineMetrics(this.plan.volume)
+    this.http = new ObserveServer(metrics, {
+      metrics: () => engine.render((this.volume as Volume).status(), this.status()),
+      health: () => {
+        const { phase, reason } = (this.volume as Volume).status()
+        return { ok: phase !== 'Blocked', text: reason === '' ? phase : `${phase}: ${reason}` }
+      },
+    })
+    await this.http.listen()
+  }
+
+  private tick(): void {
+    const timer = setInterval(() => {
+      if (this.ending) {
+        clearInterval(timer)
+        return
+      }
+      void this.writeLastStatus(false)
+      const { holderPid } = this.environment
+      if (holderPid === null || process.ppid === holderPid || this.stopping !== null) return
+      // Without its holder nothing would restart the engine: stop in order while everything still works.
+      this.log.event('serve.holder_lost', { holderPid }, 'error')
+      this.signal()
+    }, TICK_MS)
+  }
+
+  private async writeLastStatus(now: boolean): Promise<void> {
+    if (this.volume === null) return
+    await this.lastStatus.update(lastStatusOf(this.plan, this.volume.status(), systemClock.wallMs()), now)
+  }
+}
+
+/** Resolves (never rejects) when the caller has gone away. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+/** Laying a cache out takes a while: says how far it is, every tenth. */
+function cacheProgress(log: EventLog): (doneBytes: number, totalBytes: number) => void {
+  let told = 0
+  return (doneBytes, totalBytes) => {
+    const tenth = Math.floor((doneBytes * 10) / totalBytes)
+    if (tenth <= told) return
+    told = tenth
+    log.event('cache.laying_out', { doneBytes, totalBytes })
+  }
+}

@@ -1,0 +1,81 @@
+// The status that is shown (observe/status.ts) from what the engine says about itself.
+import type { EngineStatus } from '../engine/engine-status.ts'
+import type { ServePlan } from '../cli/serve-settings.ts'
+import type { LastStatus } from '../observe/last-status.ts'
+import { type DeviceHealth, type DeviceUser, HEALTHY, type VolumeState, type VolumeStatus } from '../observe/status.ts'
+import type { DeviceHolder } from '../frontend/loop/holders.ts'
+import { describeHolder } from '../frontend/loop/holders.ts'
+
+export interface StatusParts {
+  readonly plan: ServePlan
+  readonly engine: EngineStatus
+  readonly state: VolumeState
+  readonly device: string | null
+  readonly holderPid: number | null
+  readonly enginePid: number
+  readonly version: string
+  readonly volumeBytes: number
+  readonly inSync: VolumeStatus['inSync']
+  readonly openBy: readonly DeviceUser[]
+  readonly nowWallMs: number
+}
+
+export function volumeStatus(parts: StatusParts): VolumeStatus {
+  const { plan, engine, nowWallMs } = parts
+  return {
+    volume: plan.volume,
+    state: parts.state,
+    device: parts.device,
+    backing: plan.settings.backing,
+    cache: plan.settings.cache,
+    writePolicy: engine.writePolicy,
+    effectiveWritePolicy: engine.effectiveWritePolicy,
+    reason: engine.reason === '' ? null : engine.reason,
+    phase: engine.phase,
+    epoch: engine.epoch,
+    run: engine.run,
+    inSync: parts.inSync,
+    dirtyBytes: engine.dirtyBytes,
+    dirtyLimitBytes: engine.dirtyLimitBytes,
+    oldestDirtySeconds: Math.round(engine.oldestDirtyMs / 100) / 10,
+    holderPid: parts.holderPid,
+    enginePid: parts.enginePid,
+    readHits: engine.counters.readHits,
+    readMisses: engine.counters.readMisses,
+    cacheBytes: plan.cacheBytes,
+    cachedBytes: engine.cachedBlocks * 4096,
+    logBytes: engine.logBytes,
+    logUsedBytes: engine.logUsedBytes,
+    volumeBytes: parts.volumeBytes,
+    sectorBytes: plan.sectorBytes,
+    backingHealth: backingHealth(engine, nowWallMs),
+    cacheHealth: engine.cacheFailure === '' ? HEALTHY : { failing: true, sinceSeconds: null, reason: engine.cacheFailure },
+    openBy: parts.openBy,
+    version: parts.version,
+  }
+}
+
+function backingHealth(engine: EngineStatus, nowWallMs: number): DeviceHealth {
+  if (engine.backingFailingSinceMs === null) return HEALTHY
+  const reason = engine.backingFull ? `thin backing is full: ${engine.backingError}` : engine.backingError
+  return { failing: true, sinceSeconds: Math.round((nowWallMs - engine.backingFailingSinceMs) / 1000), reason }
+}
+
+/** What is kept for messages about a volume that cannot be asked any more. */
+export function lastStatusOf(plan: ServePlan, engine: EngineStatus, nowWallMs: number): LastStatus {
+  return {
+    dirtyBytes: engine.dirtyBytes,
+    oldestDirtyWallMs: engine.dirtyBytes === 0 ? null : nowWallMs - engine.oldestDirtyMs,
+    atWallMs: nowWallMs,
+    backing: plan.settings.backing,
+    cache: plan.settings.cache,
+    writePolicy: engine.writePolicy,
+    reason: engine.reason === '' ? null : engine.reason,
+  }
+}
+
+export function deviceUserOf(holder: DeviceHolder): DeviceUser {
+  if (holder.kind === 'mount') return { kind: 'mount', name: holder.mountPoint, pid: null }
+  if (holder.kind === 'process') return { kind: 'process', name: holder.command, pid: holder.pid }
+  return { kind: 'other', name: describeHolder(holder), pid: null }
+}

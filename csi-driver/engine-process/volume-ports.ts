@@ -1,0 +1,114 @@
+// Joins the ports of the engine to this machine: cache, backing, register, clock. The only other place that does so is
+// the simulator.
+import { randomBytes, randomFillSync } from 'node:crypto'
+import { rm } from 'node:fs/promises'
+import type { EventLog } from '../../base/log.ts'
+import { createPrng } from '../../base/prng.ts'
+import type { ServePlan } from '../cli/serve-settings.ts'
+import type { VolumePorts, VolumeSettings, WriteCacheSwitch } from '../engine/volume-settings.ts'
+import { SystemAlignedMemory } from '../io/real/aligned-memory.ts'
+import { openCacheStorage } from '../io/real/cache-file.ts'
+import { RealProcesses } from '../io/real/exec.ts'
+import { FileStorage } from '../io/real/file-storage.ts'
+import { openBacking } from '../io/real/open-backing.ts'
+import { openDescriptor } from '../io/real/open-descriptor.ts'
+import { systemFiles } from '../io/real/small-files.ts'
+import { systemClock, systemTimers } from '../io/real/system-clock.ts'
+import { decodeLastStatus } from '../observe/last-status.ts'
+import { lastStatusPath } from '../observe/state-paths.ts'
+import { FileRegister } from '../register/file-register.ts'
+import { registerPathsOf } from '../register/register-paths.ts'
+
+export interface OpenedPorts {
+  readonly ports: VolumePorts
+  readonly settings: VolumeSettings
+  readonly memory: SystemAlignedMemory
+  readonly processes: RealProcesses
+  /** Undoes what opening made: a cache file that did not exist before. */
+  readonly undo: () => Promise<void>
+}
+
+export interface PortsOptions {
+  readonly plan: ServePlan
+  readonly start: 'first' | 'restart'
+  readonly session: bigint
+  readonly log: EventLog
+  readonly writeCache: WriteCacheSwitch
+  readonly onCacheProgress: (doneBytes: number, totalBytes: number) => void
+}
+
+/** Opens the devices. Throws CacheError `invalid` and leaves nothing behind. */
+export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
+  const { plan, log } = options
+  const { settings } = plan
+  const memory = new SystemAlignedMemory()
+  const processes = new RealProcesses()
+  const backing = await openBacking({ path: settings.backing, processes })
+  const cache = await openCacheStorage({
+    path: settings.cache,
+    resource: settings.resource,
+    ...(options.start === 'first' ? { sizeBytes: plan.cacheBytes } : {}),
+    clock: systemClock,
+    timers: systemTimers,
+    memory,
+    processes,
+    onProgress: options.onCacheProgress,
+  })
+  const undo = async (): Promise<void> => {
+    if (cache.created) await rm(settings.cache, { force: true })
+  }
+  if (cache.sparse) log.event('cache.sparse', { path: settings.cache }, 'warning')
+  const random = { fill: (buffer: Buffer) => void randomFillSync(buffer) }
+  const register = new FileRegister({ processes, paths: registerPathsOf(plan.stateDirectory), volume: plan.volume })
+  const cacheFill = settings.resource === 'memory' ? cache.storage : await openFillStorage(settings.cache, memory)
+  const ports: VolumePorts = {
+    clock: systemClock,
+    timers: systemTimers,
+    memory,
+    random,
+    prng: createPrng(randomBytes(8).readBigUInt64LE()),
+    log,
+    cache: cache.storage,
+    cacheFill,
+    backing: backing.device,
+    register,
+    writeCache: options.writeCache,
+  }
+  const atStake = await lastKnown(plan)
+  const volumeSettings: VolumeSettings = {
+    volume: plan.volume,
+    node: plan.node,
+    resource: settings.resource,
+    writePolicy: settings.writePolicy,
+    cacheBytes: Math.min(plan.cacheBytes, cache.storage.sizeBytes),
+    logBytes: plan.split.logBytes,
+    dirtyLimitBytes: plan.split.dirtyLimitBytes,
+    dirtyAgeMs: settings.dirtyAge,
+    sectorBytes: plan.sectorBytes,
+    backingIdentity: backing.identity,
+    session: options.session,
+    start: options.start,
+    cachePath: settings.cache,
+    backingPath: settings.backing,
+    ...(atStake === null ? {} : { atStake }),
+    formatCache: settings.formatCache,
+    acceptDataLoss: settings.acceptDataLoss,
+    backingChanged: settings.backingChanged === 'refuse' ? 'none' : settings.backingChanged,
+  }
+  return { ports, settings: volumeSettings, memory, processes, undo }
+}
+
+/** Fills of the read cache need no durability: a second descriptor without O_DSYNC, never on the engine's own thread. */
+async function openFillStorage(path: string, memory: SystemAlignedMemory): Promise<FileStorage> {
+  const opened = await openDescriptor({ path, access: 'read-write', direct: true, durable: false, memory, alreadyClaimed: true })
+  return new FileStorage({ ...opened, name: path, sync: 'never', clock: systemClock, timers: systemTimers })
+}
+
+/** What the volume looked like lately: says how much is at stake when it cannot be opened. */
+async function lastKnown(plan: ServePlan): Promise<{ dirtyBytes: number; ageMs: number } | null> {
+  const text = await systemFiles.read(lastStatusPath(plan.stateDirectory, plan.volume))
+  const last = text === null ? null : decodeLastStatus(text)
+  if (last === null) return null
+  const ageMs = last.oldestDirtyWallMs === null ? 0 : systemClock.wallMs() - last.oldestDirtyWallMs
+  return { dirtyBytes: last.dirtyBytes, ageMs: Math.max(0, ageMs) }
+}

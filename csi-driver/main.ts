@@ -1,0 +1,62 @@
+// The engine process of one volume, started by the holder with the words of `forebay serve`. The composition root: here
+// and in engine-process/ ports meet real adapters.
+import { CacheError } from '../base/errors.ts'
+import { createWinstonLog } from '../base/log-winston.ts'
+import { refusalText } from './cli/command.ts'
+import { readServe } from './cli/serve-settings.ts'
+import { ServedVolume } from './engine-process/served-volume.ts'
+import { EXIT_FAILURE, EXIT_NO_RESTART, EXIT_REFUSED } from './holder/exit-status.ts'
+import { DescriptorLineSink } from './io/real/line-sink.ts'
+import { systemClock } from './io/real/system-clock.ts'
+
+const STDERR = 2
+
+async function main(words: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  const { plan, problems } = await readServe(words)
+  if (plan === null) {
+    process.stderr.write(refusalText('serve', problems))
+    return EXIT_REFUSED
+  }
+  const { settings, volume } = plan
+  const sink = new DescriptorLineSink(STDERR)
+  const log = createWinstonLog({ format: settings.logFormat, level: 'info', clock: systemClock, sink }).child({ volume })
+  const restart = environment['FOREBAY_START'] === 'restart'
+  const served = new ServedVolume(
+    plan,
+    {
+      start: restart ? 'restart' : 'first',
+      holderPid: environment['FOREBAY_HOLDER_PID'] === undefined ? null : Number(environment['FOREBAY_HOLDER_PID']),
+      maskResend: environment['FOREBAY_MASK_RESEND'] === '1',
+    },
+    log,
+  )
+  process.on('SIGTERM', () => served.signal())
+  process.on('SIGINT', () => served.signal())
+  try {
+    return await served.run((device) => {
+      if (!restart) process.stdout.write(readyLine(settings.output, volume, device))
+      // Signals that the holder got while no engine was there to take them.
+      for (let i = 0; i < Number(environment['FOREBAY_STOPS'] ?? 0); i += 1) served.signal()
+    })
+  } catch (error) {
+    return explain(error)
+  }
+}
+
+function readyLine(output: 'text' | 'json', volume: string, device: string): string {
+  if (output === 'json') return `${JSON.stringify({ event: 'ready', volume, device })}\n`
+  return `ready volume=${volume} device=${device}\n`
+}
+
+function explain(error: unknown): number {
+  if (!(error instanceof CacheError)) {
+    process.stderr.write(`forebay: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`)
+    return EXIT_FAILURE
+  }
+  const remedy = error.remedy === undefined ? '' : `\n  ${error.remedy}`
+  process.stderr.write(`forebay: ${error.message} (${error.code})${remedy}\n`)
+  if (error.kind === 'invalid' || error.kind === 'corrupt') return EXIT_REFUSED
+  return error.kind === 'fenced' ? EXIT_NO_RESTART : EXIT_FAILURE
+}
+
+process.exit(await main(process.argv.slice(2), process.env))
