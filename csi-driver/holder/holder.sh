@@ -45,6 +45,13 @@ launch() {
   exec setsid "$@"
 }
 
+# alive PID: a zombie holds nothing any more. In /proc/PID/stat the state stands behind the last parenthesis.
+alive() {
+  state=
+  { read -r state <"/proc/$1/stat"; } 2>/dev/null
+  case ${state##*) } in '' | Z* | X*) return 1 ;; esac
+}
+
 # lock FD LOCK-FILE WHAT: takes the lock or ends with a message that names its owner, who left its pids in the file.
 # A killed owner may still be on its way out, with I/O in the kernel: then its locks are waited for a little.
 LOCK_WAIT_SECONDS=10
@@ -52,10 +59,10 @@ lock() {
   if flock -n "$1"; then return; fi
   holder_pid='' owner='' engine_pid=''
   read -r holder_pid owner engine_pid <"$2"
-  if kill -0 "${holder_pid:-0}" 2>/dev/null; then
+  if alive "${holder_pid:-self}"; then
     say "$3 is in use by volume=${owner:-unknown}, process pid=${holder_pid:-unknown}." \
       "Stop it first with: forebay stop ${owner:-VOLUME}"
-  elif kill -0 "${engine_pid:-$holder_pid}" 2>/dev/null; then
+  elif alive "${engine_pid:-none}"; then
     say "$3 is in use by volume=$owner: engine process pid=$engine_pid, whose holder died, still serves it." \
       "End it with: forebay stop $owner"
   elif flock -w "$LOCK_WAIT_SECONDS" "$1"; then
@@ -129,26 +136,22 @@ back_off() {
   kill "$sleeper" 2>/dev/null
 }
 
-abort_connection() {
-  connection=
-  if [ -r "$run/connection" ]; then read -r connection <"$run/connection"; fi
-  case $connection in
-  '' | *[!0-9]*) ;;
-  *) if [ -w "/sys/fs/fuse/connections/$connection/abort" ]; then
-    echo 1 >"/sys/fs/fuse/connections/$connection/abort"
-  fi ;;
-  esac
-}
-
 clean_up() {
   (launch "$node" "$root/csi-driver/cli/main.ts" cleanup "$run" 4>&- 5>&- 6>&-)
 }
 
-# finish STATUS: the engine is gone for good. Without fd 3 nothing of the device can hang in the kernel any more.
+# Not recursive: should the volume still be mounted below it, nothing of it is touched.
+remove_run_directory() {
+  rm -f "${run:?}"/* 2>/dev/null
+  rmdir "$run/mount" "$run" 2>/dev/null
+}
+
+# finish STATUS: the engine is gone for good. With fd 3 closed the kernel ends the connection, so that nothing of the
+# device can hang; the clean-up takes down whatever the engine has not.
 finish() {
   exec 3>&-
-  if [ -e "$run/device" ] || [ -e "$run/connection" ]; then clean_up; fi
-  rm -rf "${run:?}"
+  if [ -e "$run/attach.json" ]; then clean_up; fi
+  remove_run_directory
   exit "$1"
 }
 
@@ -183,10 +186,9 @@ if [ -e "$run" ]; then
     say "what an earlier run of volume=$volume left in $run could not be cleaned up"
     exit 1
   fi
-  rm -rf "${run:?}"
+  remove_run_directory
 fi
 mkdir -p "$run" || exit 1
-cat /proc/sys/kernel/random/boot_id >"$run/boot-id"
 exec 3<>/dev/fuse
 
 # Under memory pressure the kernel shall take anything but the process that can make dirty pages clean.
@@ -197,17 +199,13 @@ start=first
 while :; do
   if [ "$stops" -ge 2 ] && [ "$start" = restart ]; then
     say "volume=$volume stopped at once; dirty data stays in the cache"
-    abort_connection
     finish 3
   fi
   start_engine "$@"
   wait_for_engine
   case $status in
   0 | 3) finish "$status" ;;
-  4)
-    abort_connection
-    finish 4
-    ;;
+  4) finish 4 ;;
   esac
   if [ ! -e "$run/ready" ]; then
     if [ "$status" -eq 2 ]; then finish 2; fi
@@ -218,10 +216,7 @@ while :; do
   case $status in
   75) attempt=0 ;;
   2)
-    if [ "$build" = "$root" ]; then
-      abort_connection
-      finish 2
-    fi
+    if [ "$build" = "$root" ]; then finish 2; fi
     say "the engine in $build refused to take over volume=$volume; going back to $root"
     rm -f "$run/build"
     ;;
@@ -229,7 +224,6 @@ while :; do
     if [ -e "$run/no-resend" ]; then
       say "engine of volume=$volume ended status=$status and this kernel cannot send requests again (before 6.9):" \
         "the device answers with I/O errors; dirty data stays in the cache"
-      abort_connection
       finish 4
     fi
     back_off

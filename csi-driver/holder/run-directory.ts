@@ -1,11 +1,10 @@
 // The run directory of a volume: small files through which a holder, its engines and whoever cleans up after them talk.
-// It exists exactly while a holder lives, or after one was killed; it stands under /run, which is empty after a boot,
-// and carries the boot's id in case it is not. One value per file, ended by a newline, so that a shell can read it.
+// It exists exactly while a holder lives, or after one was killed. It stands under /run, which is empty after a boot;
+// where it is not, the clean-up finds that nothing of it is true any more and removes it. One value per file, ended by
+// a newline, so that a shell can read it.
 //
-//   boot-id      holder   the boot in which the numbers below mean anything
-//   connection   engine   number of the FUSE connection (st_dev minor of the mount), written before the mount is used
-//   device       engine   /dev/loopN, written as soon as it is attached
-//   mount        engine   where the FUSE file system is mounted, until it is unmounted lazily
+//   attach.json  engine   what is set up on the host (frontend/loop/attach-state.ts); there is something to clean up
+//   mount/       engine   where the FUSE file system is mounted while the device is attached
 //   ready        engine   empty; I/O is possible. From now on an engine that dies is started again
 //   no-resend    engine   empty; the kernel cannot send requests again, so a crash must not be answered by a restart
 //   build        engine   root directory of the build whose engine is started next (`forebay upgrade --build`)
@@ -16,10 +15,6 @@ export const RUNTIME_DIRECTORY = '/run/forebay'
 /** Stable names of the devices: /dev/forebay/VOLUME. */
 export const DEVICE_DIRECTORY = '/dev/forebay'
 
-export const RUN_BOOT_ID = 'boot-id'
-export const RUN_CONNECTION = 'connection'
-export const RUN_DEVICE = 'device'
-export const RUN_MOUNT = 'mount'
 export const RUN_READY = 'ready'
 export const RUN_NO_RESEND = 'no-resend'
 export const RUN_BUILD = 'build'

@@ -92,11 +92,11 @@ describe('exit statuses of the first engine', () => {
   })
 
   test('a first engine that dies half-way is cleaned up after, and not restarted', async () => {
-    harness.life('echo /dev/loop77 >"$run/device"; echo 77777 >"$run/connection"; kill -9 $$')
+    harness.life('echo {} >"$run/attach.json"; kill -9 $$')
     const holder = harness.start('v1')
     expect(await holder.exited).toBe(1)
     expect(holder.stderr).toContain('status=137')
-    expect(harness.log().at(-1)).toMatch(/^cleanup .*run with space boot-id connection device/)
+    expect(harness.log().at(-1)).toMatch(/^cleanup .*run with space attach.json/)
   })
 })
 
@@ -156,7 +156,7 @@ describe('restart', () => {
   })
 
   test('without RESEND a crash is not answered by a restart', async () => {
-    harness.life(`: >"$run/no-resend"; echo 77777 >"$run/connection"; : >"$run/ready"; kill -9 $$`, 1)
+    harness.life(`: >"$run/no-resend"; echo {} >"$run/attach.json"; : >"$run/ready"; kill -9 $$`, 1)
     const holder = harness.start('v1')
     expect(await holder.exited).toBe(4)
     expect(holder.stderr).toContain('cannot send requests again')
@@ -283,7 +283,7 @@ describe('kill -9', () => {
   })
 
   test('of both: the next holder cleans up first, then serves', async () => {
-    harness.life(`echo 77777 >"$run/connection"\n${SERVE}`)
+    harness.life(`echo {} >"$run/attach.json"\n${SERVE}`)
     const first = harness.start('v1')
     await ready()
     const engine = harness.enginePid()
@@ -293,7 +293,7 @@ describe('kill -9', () => {
     await harness.until('engine gone', () => gone(engine))
     const second = harness.start('v1')
     await ready(2)
-    expect(harness.log()).toContain(`cleanup ${harness.runDirectory} boot-id connection ready `)
+    expect(harness.log()).toContain(`cleanup ${harness.runDirectory} attach.json ready `)
     expect(harness.log()).toContain('engine 2 first stops=0')
     second.kill('SIGTERM')
     expect(await second.exited).toBe(0)
@@ -301,12 +301,12 @@ describe('kill -9', () => {
 
   test('a clean-up that fails ends the start, and leaves everything for the next attempt', async () => {
     fs.mkdirSync(harness.runDirectory)
-    fs.writeFileSync(path.join(harness.runDirectory, 'device'), '/dev/loop77\n')
+    fs.writeFileSync(path.join(harness.runDirectory, 'attach.json'), '{}\n')
     harness.write('cleanup-status', '1\n')
     const holder = harness.start('v1')
     expect(await holder.exited).toBe(1)
     expect(holder.stderr).toContain('could not be cleaned up')
-    expect(fs.existsSync(path.join(harness.runDirectory, 'device'))).toBe(true)
+    expect(fs.existsSync(path.join(harness.runDirectory, 'attach.json'))).toBe(true)
     expect(harness.count(/^engine/)).toBe(0)
   })
 })

@@ -1,0 +1,143 @@
+// The words behind `forebay serve`, read to the end: flags and configuration file, facts about the paths, and what
+// follows from both. The engine process reads the same words in the same way, so that both always agree.
+import { readFile } from 'node:fs/promises'
+import os from 'node:os'
+import { readSettings, type SettingProblem, splitArguments, type GivenFile } from '../../base/settings.ts'
+import type { Bytes } from '../../base/units.ts'
+import {
+  cacheBytesFor,
+  type CacheSplit,
+  joinedProblems,
+  serveSchema,
+  type ServeSettings,
+  splitCache,
+} from '../config.ts'
+import { readConfigText } from '../config-file.ts'
+import { runDirectory, storageLockFile, volumeLockFile } from '../holder/run-directory.ts'
+import { SOCKET_NEW_SUFFIX, SOCKET_PATH_BYTES_MAX } from '../observe/control-server.ts'
+import { controlSocketPath } from '../observe/state-paths.ts'
+import { positionalProblems, volumePositional } from './command.ts'
+import { pathProblems, type ServeFacts } from './path-checks.ts'
+import { readHostTables, readPathFacts, type PathFacts } from './path-facts.ts'
+import { stateDirectoryOf } from './volume-call.ts'
+
+/** Everything that is decided before the volume is opened. */
+export interface ServePlan {
+  readonly volume: string
+  readonly settings: ServeSettings
+  /** Name of this host in the register. */
+  readonly node: string
+  readonly backing: PathFacts
+  readonly cache: PathFacts
+  /** Absolute. */
+  readonly stateDirectory: string
+  readonly cacheBytes: Bytes
+  readonly split: CacheSplit
+  readonly sectorBytes: 512 | 4096
+  readonly runDirectory: string
+  readonly controlSocket: string
+  /** Volume, cache, backing. */
+  readonly lockFiles: readonly [string, string, string]
+}
+
+export type ServeReading =
+  | { readonly plan: ServePlan; readonly facts: ServeFacts; readonly problems: readonly [] }
+  | { readonly plan: null; readonly facts: null; readonly problems: readonly SettingProblem[] }
+
+/**
+ * Reads and decides; opens nothing but files in /proc, /sys and the configuration. Problems of the words come first:
+ * paths are looked at only when the words are right.
+ */
+export async function readServe(words: readonly string[]): Promise<ServeReading> {
+  const given = splitArguments(serveSchema, words)
+  const file = await readConfigFile(given.flags.find(({ name }) => name === 'config')?.text)
+  const read = readSettings(serveSchema, { flags: given.flags, file: file !== null && 'name' in file ? file : null })
+  const { settings } = read
+  const volume = given.positionals[0] ?? ''
+  const problems = [
+    ...given.problems,
+    ...positionalProblems([volumePositional], given.positionals),
+    ...(file !== null && 'where' in file ? [file] : []),
+    ...read.problems,
+  ]
+  if (problems.length === 0) problems.push(...joinedProblems(volume, settings), ...nameProblems(volume, settings))
+  return problems.length > 0 ? refused(problems) : decide(volume, settings)
+}
+
+const refused = (problems: readonly SettingProblem[]): ServeReading => ({ plan: null, facts: null, problems })
+
+async function readConfigFile(name: string | undefined): Promise<GivenFile | SettingProblem | null> {
+  if (name === undefined) return null
+  try {
+    return readConfigText(name, await readFile(name, 'utf8'))
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    return { where: '--config', problem: `cannot be read file=${name} cause=${code}` }
+  }
+}
+
+const NODE_NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/
+
+/** Problems of names that are made from the settings. */
+function nameProblems(volume: string, settings: ServeSettings): SettingProblem[] {
+  const problems: SettingProblem[] = []
+  const socket = controlSocketPath(stateDirectoryOf(settings.stateDir), volume) + SOCKET_NEW_SUFFIX
+  const excess = Buffer.byteLength(socket) - SOCKET_PATH_BYTES_MAX
+  if (excess > 0) {
+    problems.push({
+      where: '--state-dir',
+      problem: `is too long for a socket below it, by ${excess} characters; give a shorter path`,
+    })
+  }
+  if (settings.node === null && !NODE_NAME.test(os.hostname())) {
+    problems.push({
+      where: '--node',
+      problem: `is needed: the host name is no usable name hostname=${JSON.stringify(os.hostname())}`,
+    })
+  }
+  return problems
+}
+
+async function decide(volume: string, settings: ServeSettings): Promise<ServeReading> {
+  const tables = await readHostTables()
+  const stateDirectory = stateDirectoryOf(settings.stateDir)
+  const backing = await readPathFacts(settings.backing, tables)
+  const cache = await readPathFacts(settings.cache, tables)
+  const kind = cache.kind === 'block' || cache.kind === 'file' ? cache.kind : 'none'
+  const sizeBytes = settings.formatCache && kind === 'file' ? 0 : cache.sizeBytes
+  const cacheBytes = cacheBytesFor(settings.cacheSize, { kind, sizeBytes })
+  const split = splitCache(cacheBytes, settings.dirtyLimit)
+  if ('where' in split) return refused([split])
+  const [backingLock, cacheLock] = [backing, cache].map(({ identity }) =>
+    identity === null ? '' : storageLockFile(identity),
+  )
+  const sectorBytes = Number(settings.sectorSize ?? backing.block?.logicalSectorBytes ?? 512)
+  const plan: ServePlan = {
+    volume,
+    settings,
+    node: settings.node ?? os.hostname(),
+    backing,
+    cache,
+    stateDirectory,
+    cacheBytes,
+    split,
+    sectorBytes: sectorBytes === 4096 ? 4096 : 512,
+    runDirectory: runDirectory(volume),
+    controlSocket: controlSocketPath(stateDirectory, volume),
+    lockFiles: [volumeLockFile(volume), cacheLock ?? '', backingLock ?? ''],
+  }
+  const facts = {
+    volume,
+    settings,
+    backing,
+    cache,
+    cacheBytes,
+    stateDirectory: await readPathFacts(stateDirectory, tables),
+  }
+  return { plan, facts, problems: [] }
+}
+
+/** What is wrong with the paths of a plan. Only before the first start: later they are in use, by us. */
+export function planProblems(facts: ServeFacts): SettingProblem[] {
+  return pathProblems(facts)
+}
