@@ -343,6 +343,7 @@ function newSuperblock(fields: NewJournal, generation: number): Superblock {
     intent: '',
     ...rest,
     generation,
+    copy: 1,
     runFirstBatchSeq: tail.batchSeq,
     headBatchSeq: tail.batchSeq,
     lineage: [{ logUuid, firstBatchSeq: tail.batchSeq }],

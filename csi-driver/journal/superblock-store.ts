@@ -110,7 +110,8 @@ export class SuperblockWriter {
   private readonly storage: Storage
   private readonly buffer: Buffer
   private generation: number
-  private copiesLeft = 0
+  private copy = 0
+  private copies = 0
   private content: Superblock | null = null
   private done: (error: IoError | null, written: Superblock | null) => void = () => {}
 
@@ -136,7 +137,8 @@ export class SuperblockWriter {
   ): void {
     assert(this.content === null, 'one superblock update at a time')
     this.content = superblock
-    this.copiesLeft = copies
+    this.copy = 0
+    this.copies = copies
     this.done = done
     this.writeCopy()
   }
@@ -144,7 +146,8 @@ export class SuperblockWriter {
   private writeCopy(): void {
     assert(this.content !== null, 'a superblock is being written')
     this.generation++
-    const next: Superblock = { ...this.content, generation: this.generation }
+    this.copy++
+    const next: Superblock = { ...this.content, generation: this.generation, copy: this.copy }
     this.content = next
     encodeSuperblock(this.buffer, 0, next)
     const position = (this.generation % SUPERBLOCK_SLOTS) * SUPERBLOCK_BYTES
@@ -152,8 +155,7 @@ export class SuperblockWriter {
   }
 
   private readonly onWritten: IoDone = (error) => {
-    this.copiesLeft--
-    if (error === null && this.copiesLeft > 0) {
+    if (error === null && this.copy < this.copies) {
       this.writeCopy()
       return
     }

@@ -64,6 +64,8 @@ export interface BackingIdentity {
 export interface Superblock {
   /** +1 per write; the slot is generation mod 4. */
   readonly generation: number
+  /** Which writing of the same content this is, from 1. */
+  readonly copy: number
   readonly wallMs: Ms
   /** 32 hexadecimal digits each. */
   readonly volumeUuid: string
@@ -126,7 +128,8 @@ const SUPERBLOCK = defineLayout('superblock', {
   backingIdBytes: u16('length of backingId'),
   registerRecordBytes: u16('length of registerRecord'),
   intentBytes: u16('length of intent'),
-  reserved: zeros(2),
+  copy: u8('1 for the first writing of this content, 2 for the second …; from 2 on the slot before says the same'),
+  reserved: zeros(1),
   volumeName: bytes(VOLUME_NAME_BYTES_MAX, 'UTF-8, zeros behind'),
   registerNonce: bytes(REGISTER_NONCE_BYTES_MAX, 'identity of the register record; refuses a restored register'),
   backingId: bytes(BACKING_ID_BYTES_MAX, 'identity of the backing; refuses another device'),
@@ -253,6 +256,7 @@ function fromRaw(raw: Raw): Superblock {
   requireLegal(raw.version === SUPERBLOCK_VERSION, 'version')
   return {
     generation: raw.generation,
+    copy: raw.copy,
     wallMs: raw.wallMs,
     volumeUuid: raw.volumeUuid.toString('hex'),
     storeUuid: raw.storeUuid.toString('hex'),
@@ -334,6 +338,7 @@ function numberProblem(superblock: Superblock): string | null {
     size: backing.sizeBytes,
   }
   for (const [name, value] of Object.entries(numbers)) if (!isU53(value)) return `${name} is not a number`
+  if (superblock.copy < 1 || superblock.copy > SUPERBLOCK_SLOTS) return 'copy is not 1 to 4'
   if (run >= 2 ** 32) return 'run is too large'
   if (!isU53(tail.batchSeq) || tail.batchSeq < 1 || !isU53(tail.seq) || tail.seq < 1) return 'tail is below 1'
   if (headBatchSeq < tail.batchSeq) return 'head is before tail'
