@@ -1,14 +1,10 @@
 // `forebay cleanup`: the holder's last step, and its first one after a holder was killed: takes down what an engine
 // had set up on the host. Called with the volume's lock held.
 import path from 'node:path'
-import type { Timers } from '../../base/clock.ts'
-import type { EventLog } from '../../base/log.ts'
 import { cleanUpPredecessor } from '../frontend/loop/cleanup.ts'
 import { describeHolder } from '../frontend/loop/holders.ts'
-import { RealProcesses } from '../io/real/exec.ts'
-import { systemFiles } from '../io/real/small-files.ts'
 import { defineCommand, EXIT_FAILED, EXIT_OK } from './command.ts'
-import type { Terminal } from './terminal.ts'
+import { commandHost } from './loop-host.ts'
 
 export const cleanupCommand = defineCommand({
   name: 'cleanup',
@@ -33,8 +29,7 @@ export const cleanupCommand = defineCommand({
   examples: [],
   async run({ positionals, terminal }) {
     const [runDirectory = ''] = positionals
-    const host = { processes: new RealProcesses(), files: systemFiles, timers: waitingTimers, log: warningLog(terminal) }
-    const report = await cleanUpPredecessor(host, runDirectory)
+    const report = await cleanUpPredecessor(commandHost(terminal), runDirectory)
     for (const { device, holders } of report.lingering) {
       const users = holders.map(describeHolder).join(', ') || 'somebody'
       terminal.err(
@@ -45,23 +40,3 @@ export const cleanupCommand = defineCommand({
     return EXIT_OK
   },
 })
-
-/** Timers that keep the process alive: here somebody always waits for them. */
-const waitingTimers: Timers = {
-  after(delayMs, callback) {
-    const handle = setTimeout(callback, delayMs)
-    return { cancel: () => clearTimeout(handle) }
-  },
-  soon: (callback) => process.nextTick(callback),
-}
-
-/** What went wrong, as lines; the usual steps are of no interest to the holder's user. */
-function warningLog(terminal: Terminal): EventLog {
-  const log: EventLog = {
-    event(name, fields = {}, level = 'info') {
-      if (level === 'warning' || level === 'error') terminal.err(`forebay: ${name} ${JSON.stringify(fields)}\n`)
-    },
-    child: () => log,
-  }
-  return log
-}

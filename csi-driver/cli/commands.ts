@@ -12,6 +12,7 @@ export const COMMANDS: ReadonlyMap<string, Load> = new Map<string, Load>([
   ['stop', async () => (await import('./stop.ts')).stopCommand],
   ['resize', async () => (await import('./resize.ts')).resizeCommand],
   ['upgrade', async () => (await import('./upgrade.ts')).upgradeCommand],
+  ['self-test', async () => (await import('./self-test.ts')).selfTestCommand],
   ['cleanup', async () => (await import('./cleanup.ts')).cleanupCommand],
 ])
 

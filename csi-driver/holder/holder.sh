@@ -110,7 +110,7 @@ wait_for_engine() {
   status=
   while :; do
     interrupted=
-    wait "$engine"
+    wait "$engine" 2>/dev/null
     code=$?
     if [ "$code" -ne 127 ] || [ -z "$status" ]; then status=$code; fi
     if [ -z "$interrupted" ]; then break; fi

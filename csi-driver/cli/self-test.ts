@@ -1,0 +1,93 @@
+// `forebay self-test`: proves that this build runs on this host, without a volume. `upgrade` asks it of the new build
+// before the old engine makes room.
+import { CacheError } from '../../base/errors.ts'
+import { crc32 } from '../../base/crc32.ts'
+import { xxhash64 } from '../../base/xxhash64.ts'
+import { defineCommand, EXIT_FAILED, EXIT_OK, EXIT_REFUSED } from './command.ts'
+import { checkFrontEnd } from './front-end-check.ts'
+import { hostProblems, readHostFacts, resendNotice } from './host-checks.ts'
+import { commandHost } from './loop-host.ts'
+import { productRoot, productVersion } from './product.ts'
+import type { Terminal } from './terminal.ts'
+
+/** From here on Node strips types by itself and has what the engine uses. */
+const NODE_MAJOR_MIN = 24
+/** Check values of the two checksums (CRC-32/ISO-HDLC, XXH64 seed 0) over these nine bytes. */
+const CHECK_TEXT = Buffer.from('123456789')
+const CRC32_CHECK = 0xcbf43926
+const XXH64_CHECK = 0x8cb841db40e6ae83n
+
+interface Step {
+  readonly name: string
+  /** What is wrong; empty when it holds. */
+  run(terminal: Terminal): Promise<string[]>
+}
+
+const STEPS: readonly Step[] = [
+  { name: 'node', run: () => Promise.resolve(nodeProblems(process.versions.node)) },
+  { name: 'host', run: hostStep },
+  { name: 'checksums', run: () => Promise.resolve(checksumProblems()) },
+  { name: 'engine', run: engineStep },
+  { name: 'front end', run: (terminal) => checkFrontEnd(commandHost(terminal)) },
+]
+
+export const selfTestCommand = defineCommand({
+  name: 'self-test',
+  summary: 'Prove that this build runs on this host, without touching any volume',
+  positionals: [],
+  schema: {},
+  description: [
+    'Checks Node, privileges, kernel and tools, the checksums, that the whole engine loads, and, with a device of a few MiB in memory behind FUSE and loop, that writes arrive whole, errors reach the writer and flushes are passed on. It opens neither a cache nor a backing, and takes about a second.',
+  ],
+  exits: [
+    [EXIT_OK, 'everything holds'],
+    [EXIT_FAILED, 'something does not, and is named'],
+    [EXIT_REFUSED, 'bad input'],
+  ],
+  examples: [['forebay self-test', 'After an installation:']],
+  async run({ terminal }) {
+    let failed = false
+    for (const { name, run } of STEPS) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- the first failure explains those behind it
+      const problems = await run(terminal).catch((error: unknown) => [describe(error)])
+      for (const problem of problems) terminal.err(`forebay self-test: ${name}: ${problem}\n`)
+      if (problems.length > 0) {
+        failed = true
+        break
+      }
+    }
+    if (failed) return EXIT_FAILED
+    terminal.out(`self-test passed version=${productVersion()} node=${process.versions.node} build=${productRoot()}\n`)
+    return EXIT_OK
+  },
+})
+
+function describe(error: unknown): string {
+  if (error instanceof CacheError) return `${error.message} ${error.remedy ?? ''}`
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+export function nodeProblems(version: string): string[] {
+  const major = Number.parseInt(version, 10)
+  return major >= NODE_MAJOR_MIN ? [] : [`too old; at least ${NODE_MAJOR_MIN}, pinned in package.json found=${version}`]
+}
+
+async function hostStep(terminal: Terminal): Promise<string[]> {
+  const facts = await readHostFacts()
+  const notice = resendNotice(facts.kernelRelease)
+  if (notice !== null) terminal.err(`forebay self-test: ${notice}\n`)
+  return hostProblems(facts).map(({ where, problem }) => `${where} ${problem}`)
+}
+
+function checksumProblems(): string[] {
+  const problems: string[] = []
+  if (crc32(CHECK_TEXT, 0, CHECK_TEXT.length) !== CRC32_CHECK) problems.push('CRC-32 is wrong')
+  if (xxhash64(CHECK_TEXT, 0, CHECK_TEXT.length) !== XXH64_CHECK) problems.push('XXH64 is wrong')
+  return problems
+}
+
+/** Loads everything that an engine process loads: a missing or broken file shows here. */
+async function engineStep(): Promise<string[]> {
+  const { ServedVolume } = await import('../engine-process/served-volume.ts')
+  return typeof ServedVolume === 'function' ? [] : ['the engine does not load']
+}
