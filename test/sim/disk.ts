@@ -140,6 +140,13 @@ export class SimulatedDisk {
     return image
   }
 
+  /** A tenth of the sectors from `start` on become garbage: completed writes there may be lost with the power. */
+  scramble(start: Bytes): void {
+    for (let at = start; at < this.sizeBytes; at += SECTOR_BYTES) {
+      if (this.prng.chance(0.1)) this.visible.fill(0x5a, at, at + SECTOR_BYTES)
+    }
+  }
+
   /** Flips bits in one sector of the medium. */
   corrupt(sector: number): void {
     const at = sector * SECTOR_BYTES + this.prng.below(SECTOR_BYTES)

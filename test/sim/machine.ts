@@ -9,7 +9,7 @@ import { fillSectors, INITIAL_ID } from './content.ts'
 import { SimulatedDisk } from './disk.ts'
 import { SimulatedMemory } from './memory.ts'
 import { SimulatedRegister } from './register.ts'
-import type { Scenario } from './scenario.ts'
+import { LOG_START, type Scenario } from './scenario.ts'
 import { type ClockOrigins, Process, type World } from './world.ts'
 
 /** The part of a Volume that the simulator uses; the reference volume implements just this. */
@@ -22,6 +22,8 @@ export interface SimulatedVolume {
   drain(): Promise<void>
   close(): Promise<void>
   suspend(): Promise<void>
+  /** The device exists: tells it how to present itself. */
+  attached(): Promise<void>
 }
 
 export type OpenVolume = (ports: VolumePorts, settings: VolumeSettings) => Promise<SimulatedVolume>
@@ -67,6 +69,7 @@ export class Machine {
     })
     const memory = new SimulatedMemory()
     const random = this.prng.fork(`random.${number}`)
+    const cache = this.cache.attach(process)
     return {
       process,
       memory,
@@ -79,8 +82,10 @@ export class Machine {
             for (let i = 0; i < buffer.length; i++) buffer[i] = random.below(256)
           },
         },
+        prng: this.prng.fork(`engine.${number}`),
         log: this.logOf(process),
-        cache: this.cache.attach(process),
+        cache,
+        cacheFill: cache,
         backing: this.backing.attach(process),
         register: this.register.attach(process),
         writeCache: { setWriteCache: (mode) => this.setWriteCache(process, mode) },
@@ -96,6 +101,7 @@ export class Machine {
   powerCut(): void {
     this.cache.powerCut()
     this.backing.powerCut()
+    this.cache.scramble(LOG_START + this.scenario.settings.logBytes)
     if (this.scenario.settings.resource === 'memory') this.cache.visible.fill(0)
     this.origins = this.drawOrigins()
   }
@@ -154,6 +160,6 @@ export function settingsFor(
     start: opening.start,
     formatCache: opening.formatCache,
     acceptDataLoss: opening.acceptDataLoss ? scenario.settings.volume : '',
-    backingChanged: 'refuse',
+    backingChanged: 'none',
   }
 }

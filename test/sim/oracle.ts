@@ -11,7 +11,7 @@
 // cut decides. Times are ticks of the world, not milliseconds: no two are equal.
 // Zeros have no name: a zero read is legal if it can be that of any zeroing operation, and proves one only when there
 // is no other.
-import { CONTENT_FOREIGN, CONTENT_ZERO, type ContentId, describeContent, INITIAL_ID } from './content.ts'
+import { CONTENT_ZERO, type ContentId, describeContent, INITIAL_ID } from './content.ts'
 
 export interface Operation {
   readonly id: number
@@ -164,17 +164,21 @@ export class Oracle {
    * `firm`: reads are promises too while the device says that every acknowledged write is durable.
    */
   observed(sector: number, content: ContentId, begunAt: number, now: number, firm: boolean): Illegal | null {
-    const illegal = this.check(sector, content, begunAt)
-    if (illegal !== null) return illegal
-    const candidates = this.candidates(sector, content).filter((version) => this.blocker(sector, version, begunAt) === null)
-    if (candidates.length !== 1) return null
-    const [version] = candidates
-    if (version === undefined) return null
-    version.bindingAt = Math.min(version.bindingAt, now)
-    version.provenAt = Math.min(version.provenAt, now)
-    version.usedAt = Math.max(version.usedAt, begunAt)
-    version.observed = true
-    version.firm ||= firm
+    const list = this.versions[sector] ?? []
+    let legal: Version | null = null
+    let legalCount = 0
+    for (const version of list) {
+      if (!hasContent(version, content) || this.blocker(list, version, begunAt, false) !== null) continue
+      legal = version
+      legalCount++
+    }
+    if (legal === null) return this.check(sector, content, begunAt)
+    if (legalCount > 1) return null
+    legal.bindingAt = Math.min(legal.bindingAt, now)
+    legal.provenAt = Math.min(legal.provenAt, now)
+    legal.usedAt = Math.max(legal.usedAt, begunAt)
+    legal.observed = true
+    legal.firm ||= firm
     return null
   }
 
@@ -195,9 +199,7 @@ export class Oracle {
 
   /** Versions of the sector that have this content. */
   candidates(sector: number, content: ContentId): Version[] {
-    const list = this.versions[sector] ?? []
-    if (content === CONTENT_ZERO) return list.filter((version) => version.operation.kind === 'zero')
-    return list.filter((version) => version.operation.kind === 'write' && version.operation.id === content)
+    return (this.versions[sector] ?? []).filter((version) => hasContent(version, content))
   }
 
   /** Operations that were submitted and have no answer yet. */
@@ -206,12 +208,13 @@ export class Oracle {
   }
 
   private judge(sector: number, content: ContentId, begunAt: number, afterPowerCut: boolean): Illegal | null {
-    const candidates = content === CONTENT_FOREIGN ? [] : this.candidates(sector, content)
+    const list = this.versions[sector] ?? []
     let blocker: Version | null = null
     let blocked: Version | null = null
-    for (const candidate of candidates) {
-      blocker = this.blocker(sector, candidate, begunAt, afterPowerCut)
-      blocked = candidate
+    for (const version of list) {
+      if (!hasContent(version, content)) continue
+      blocked = version
+      blocker = this.blocker(list, version, begunAt, afterPowerCut)
       if (blocker === null) return null
     }
     if (blocker === null || blocked === null) {
@@ -222,10 +225,17 @@ export class Oracle {
   }
 
   /** The version that makes `version` illegal for a read from `begunAt` on; null if there is none. */
-  private blocker(sector: number, version: Version, begunAt: number, afterPowerCut = false): Version | null {
-    for (const other of this.versions[sector] ?? []) {
-      if (other === version || (afterPowerCut && !other.firm)) continue
-      if (version.provenAt < other.usedAt && other.bindingAt < begunAt) return other
+  private blocker(
+    list: readonly Version[],
+    version: Version,
+    begunAt: number,
+    afterPowerCut: boolean,
+  ): Version | null {
+    const { provenAt } = version
+    for (const other of list) {
+      if (provenAt < other.usedAt && other.bindingAt < begunAt && other !== version) {
+        if (!afterPowerCut || other.firm) return other
+      }
     }
     return null
   }
@@ -235,6 +245,11 @@ export class Oracle {
       for (const version of this.versions[sector] ?? []) if (version.operation === operation) act(version)
     }
   }
+}
+
+function hasContent({ operation }: Version, content: ContentId): boolean {
+  if (content === CONTENT_ZERO) return operation.kind === 'zero'
+  return operation.id === content && operation.kind === 'write'
 }
 
 function explain(sector: number, content: ContentId, blocked: Version, blocker: Version): Illegal {

@@ -16,7 +16,6 @@ export type ReferenceBug =
   | 'none'
   | 'ack-before-log-write'
   | 'trim-before-flush'
-  | 'no-dedupe'
   | 'read-uncommitted'
   | 'wrong-buffer'
   | 'two-destages'
@@ -108,7 +107,6 @@ class ReferenceVolume implements SimulatedVolume {
     this.record = await this.readRegister()
     await this.recover()
     if (start === 'first') await this.change({ epoch: (this.record?.epoch ?? 0) + 1, phase: 'WriteBack', dirty: true })
-    await this.ports.writeCache.setWriteCache('write-through')
     await this.writeCheckpoint({ ...this.checkpoint, run: this.checkpoint.run + 1 })
   }
 
@@ -121,7 +119,7 @@ class ReferenceVolume implements SimulatedVolume {
       request.complete(REQUEST_OK)
       return
     }
-    if (request.resent && this.bug !== 'no-dedupe' && this.known.has(this.nameOf(request))) {
+    if (request.resent && this.known.has(this.nameOf(request))) {
       request.complete(REQUEST_OK)
       return
     }
@@ -165,10 +163,14 @@ class ReferenceVolume implements SimulatedVolume {
   }
 
   async close(): Promise<void> {
-    if (this.bug === 'clean-too-early') await this.change({ dirty: false })
+    if (this.bug === 'clean-too-early') await this.change({ phase: 'WriteThrough', dirty: false })
     await this.drain()
     this.stopped = true
     await this.change({ phase: 'Detached', dirty: false })
+  }
+
+  attached(): Promise<void> {
+    return this.ports.writeCache.setWriteCache('write-through')
   }
 
   async suspend(): Promise<void> {
@@ -179,7 +181,7 @@ class ReferenceVolume implements SimulatedVolume {
   private async pump(): Promise<void> {
     if (this.logging || this.stopped || this.waiting.length === 0) return
     if (this.kept.size * SECTOR_BYTES > this.settings.dirtyLimitBytes || this.usedBytes > this.settings.logBytes / 2) {
-      if (this.bug !== 'lost-wakeup' || !this.destaging) void this.destage()
+      void this.destage()
       return
     }
     this.logging = true
@@ -197,7 +199,7 @@ class ReferenceVolume implements SimulatedVolume {
     let bytes = 0
     while (this.waiting.length > 0 && this.committing.length < RECORDS_MAX) {
       const next = this.waiting[0] as Pending
-      const length = next.data?.length ?? 0
+      const { length } = next.request
       const room = Math.max(this.settings.dirtyLimitBytes - this.kept.size * SECTOR_BYTES, 0)
       if (bytes > 0 && bytes + length > Math.min(PAYLOAD_MAX, room)) break
       bytes += length
@@ -209,7 +211,6 @@ class ReferenceVolume implements SimulatedVolume {
   private async append(): Promise<void> {
     const { committing, frame } = this
     if (this.bug === 'ack-before-log-write') for (const { request } of committing) request.complete(REQUEST_OK)
-    if (this.bug === 'read-uncommitted') this.apply(committing, this.batch + 1)
     let end = BLOCK_BYTES
     for (const { data } of committing) {
       if (data === null) continue
@@ -270,7 +271,7 @@ class ReferenceVolume implements SimulatedVolume {
     this.usedBytes = this.batch === through ? 0 : this.usedBytes / 2
     this.destaging = false
     this.wake()
-    this.kick()
+    if (this.bug !== 'lost-wakeup') this.kick()
   }
 
   /** One backing write at a time, whole blocks joined; sectors between are left alone. */
@@ -315,6 +316,17 @@ class ReferenceVolume implements SimulatedVolume {
     for (let i = 0; i < length / SECTOR_BYTES; i++) {
       const kept = this.kept.get(offset / SECTOR_BYTES + i)
       if (kept !== undefined) found.push([i, kept])
+      if (this.bug === 'read-uncommitted') found.push(...this.uncommitted(offset / SECTOR_BYTES + i, i))
+    }
+    return found
+  }
+
+  private uncommitted(sector: number, index: number): [number, Kept][] {
+    const found: [number, Kept][] = []
+    for (const { request, data } of this.committing) {
+      const at = sector * SECTOR_BYTES - request.offset
+      if (at < 0 || at >= request.length) continue
+      found.push([index, { data: data?.subarray(at, at + SECTOR_BYTES) ?? null, batch: 0 }])
     }
     return found
   }

@@ -80,11 +80,20 @@ export class SimulatedRegister {
 
   /** Tells the watchers of versions they have not seen. */
   private announce(): void {
-    const record = this.store.current
+    const record = this.readable()
     if (record === null || record.rv === this.versions) return
     this.versions = record.rv
     this.world.trace.add(this.world.nowMs, `register.${record.phase}`, record.rv, record.epoch, record.dirty ? 1 : 0)
     for (const watcher of this.watchers) watcher.onRegister?.(record)
+  }
+
+  /** The newest record; null where there is none or what stands there is not valid (its reader will say so). */
+  private readable(): RegisterRecord | null {
+    try {
+      return this.store.current
+    } catch {
+      return null
+    }
   }
 
   private async compareAndSwap(expectedRv: number, next: RegisterRecord): Promise<CasReply> {

@@ -1,8 +1,9 @@
 // Runs seeds and sums up. Every tenth seed runs twice: the hashes of both traces must be equal, or chance or time came
 // in by another door than the ports.
 import type { OpenVolume } from './machine.ts'
+import { type Scenario, withinBudget } from './scenario.ts'
 import { openReferenceVolume, type ReferenceBug } from './reference-volume.ts'
-import { describeError, type RunResult, Simulation } from './simulation.ts'
+import { type RunResult, Simulation } from './simulation.ts'
 
 /** One seed in that many runs twice. */
 const REPEAT_EVERY = 10
@@ -22,13 +23,19 @@ export interface Summary {
   failures: { seed: string; violations: readonly string[] }[]
 }
 
-export async function runSeed(seed: string, openVolume: OpenVolume): Promise<RunResult> {
-  return new Simulation(seed, openVolume).run()
+/** The volume under test; `change` adapts scenarios to what it claims. */
+export interface Subject {
+  readonly openVolume: OpenVolume
+  readonly change?: (scenario: Scenario) => Scenario
+}
+
+export async function runSeed(seed: string, { openVolume, change }: Subject): Promise<RunResult> {
+  return new Simulation(seed, openVolume, change).run()
 }
 
 export async function runSeeds(
   seeds: readonly string[],
-  openVolume: OpenVolume,
+  subject: Subject,
   onFailure: (result: RunResult) => void = () => {},
 ): Promise<Summary> {
   const summary: Summary = {
@@ -44,11 +51,11 @@ export async function runSeeds(
     failures: [],
   }
   for (const [index, seed] of seeds.entries()) {
-    const result = await runSeed(seed, openVolume)
+    const result = await runSeed(seed, subject)
     const violations = result.violations.map(({ checker, rule, message }) => `${checker} (${rule}): ${message}`)
     if (index % REPEAT_EVERY === 0) {
       summary.repeated++
-      const again = await runSeed(seed, openVolume)
+      const again = await runSeed(seed, subject)
       if (again.traceHash !== result.traceHash) violations.push(`repeat: two runs differ ${result.traceHash} ${again.traceHash}`)
     }
     add(summary, result, violations)
@@ -86,9 +93,9 @@ export async function main(args: readonly string[], print: (line: string) => voi
     print(options)
     return 2
   }
-  const openVolume = options.reference === null ? await engine() : openReferenceVolume(options.reference)
+  const subject = options.reference === null ? { openVolume: await engine() } : referenceSubject(options.reference)
   print(`simulator seeds=${options.seeds.length} first=${options.seeds[0]} repeat: ${options.command}`)
-  const summary = await runSeeds(options.seeds, openVolume, (result) => printFailure(result, options.trace, print))
+  const summary = await runSeeds(options.seeds, subject, (result) => printFailure(result, options.trace, print))
   const failed = summary.failures[0]?.seed
   if (options.json) print(JSON.stringify(summary))
   else print(`passed=${summary.passed} failed=${summary.failed} seeds=${summary.seeds} events=${summary.events} operations=${summary.operations} repeated=${summary.repeated}`)
@@ -104,6 +111,11 @@ function printFailure(result: RunResult, withTrace: boolean, print: (line: strin
   for (const { checker, rule, message, atMs } of result.violations) {
     print(`seed ${result.seed}: ${checker} (${rule}) at ${atMs.toFixed(3)} ms: ${message}`)
   }
+}
+
+/** The reference volume, which does not claim to notice damage at rest. */
+export function referenceSubject(bug: ReferenceBug): Subject {
+  return { openVolume: openReferenceVolume(bug), change: withinBudget }
 }
 
 async function engine(): Promise<OpenVolume> {
@@ -155,5 +167,3 @@ function parse(args: readonly string[]): Options | string {
   if (seeds.length === 0) return 'nothing to run: give --seed S or --seeds N'
   return { seeds, json, trace, reference, command: `test/sim/run.ts ${args.join(' ')}` }
 }
-
-export { describeError }

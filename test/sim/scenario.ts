@@ -2,8 +2,10 @@
 // it in which order. All of it is drawn here and printed with a violation, so that a report can be read by itself.
 // Everything is tiny, so that the log wraps, fills, and reaches the dirty limit all the time.
 import type { Prng } from '../../base/prng.ts'
-import { KIB, MIB, SECTOR_BYTES } from '../../base/units.ts'
+import { BLOCK_BYTES, KIB, MIB, roundUp, SECTOR_BYTES } from '../../base/units.ts'
+import { BATCH_RECORDS_MAX, frameBytesMaxFor } from '../../csi-driver/batch/batch-format.ts'
 import type { VolumeSettings } from '../../csi-driver/engine/volume-settings.ts'
+import { LOG_FRAMES_MIN } from '../../csi-driver/journal/superblock.ts'
 import type { DiskSettings } from './disk.ts'
 import type { WorkloadSettings } from './workload.ts'
 
@@ -72,16 +74,19 @@ export function drawScenario(prng: Prng): Scenario {
   const resource = prng.chance(0.2) ? 'memory' : 'flash'
   const sectorBytes = prng.chance(0.15) ? 4096 : 512
   const sizeBytes = prng.pick([256 * KIB, 512 * KIB, MIB, 2 * MIB])
-  const largestBytes = prng.pick([64 * KIB, 64 * KIB, 256 * KIB, Math.min(MIB, sizeBytes)])
-  // A maximal record must find room twice over beside a generation that is being destaged.
-  const logBytes = prng.pick([4 * MIB + 64 * KIB, 5 * MIB, 6 * MIB])
+  // The shortest log that a batch limit allows wraps all the time; twice that gives destage some room.
+  const payloadBytesMax = prng.pick([32 * KIB, 64 * KIB, 128 * KIB])
+  const recordsMax = prng.pick([4, 32, BATCH_RECORDS_MAX])
+  const logBytes = roundUp(LOG_FRAMES_MIN * frameBytesMaxFor(payloadBytesMax) * prng.pick([1, 1.5, 2]), BLOCK_BYTES)
+  const largestBytes = prng.pick([16 * KIB, payloadBytesMax])
   const readCacheBytes = prng.pick([64 * KIB, 256 * KIB, MIB])
-  const dirtyLimitBytes = prng.pick([64 * KIB, 128 * KIB, 512 * KIB, 2 * MIB])
+  const dirtyLimitBytes = prng.pick([64 * KIB, 128 * KIB, 512 * KIB])
+  const cacheBytes = LOG_START + logBytes + readCacheBytes
   return {
     budget,
     cache: {
       name: 'cache',
-      sizeBytes: LOG_START + logBytes + readCacheBytes,
+      sizeBytes: cacheBytes,
       alignmentBytes: prng.chance(0.3) ? 4096 : 512,
       volatileCache: false,
       canZero: false,
@@ -105,7 +110,11 @@ export function drawScenario(prng: Prng): Scenario {
       node: 'node-a',
       resource,
       writePolicy: prng.chance(0.8) ? 'write-back' : 'write-through',
+      cacheBytes,
       logBytes,
+      batchLimits: { recordsMax, payloadBytesMax },
+      cachePath: 'cache',
+      backingPath: 'backing',
       dirtyLimitBytes,
       dirtyAgeMs: prng.pick([50, 1000, 30_000]),
       sectorBytes,
@@ -113,6 +122,16 @@ export function drawScenario(prng: Prng): Scenario {
     },
     incidents: drawIncidents(prng.fork('incidents'), budget),
     ending: prng.pick(['close', 'close', 'power-cut', 'holder-crash']),
+  }
+}
+
+/** The same scenario without damage to data at rest, for volumes that do not claim to notice it. */
+export function withinBudget(scenario: Scenario): Scenario {
+  const damage: readonly Incident[] = INCIDENTS_BEYOND
+  return {
+    ...scenario,
+    budget: 'within',
+    incidents: scenario.incidents.filter(({ incident }) => !damage.includes(incident) && incident !== CACHE_FAILURE),
   }
 }
 

@@ -334,6 +334,9 @@ export class Simulation {
     }
     this.frontEnd.sendQueued()
     this.frontEnd.kick()
+    volume.attached().catch((error: unknown) => {
+      this.world.trace.note(this.world.nowMs, `attached failed: ${describeError(error)}`)
+    })
     this.stopIfFailed()
   }
 
