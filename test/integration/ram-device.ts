@@ -2,10 +2,11 @@
 // comparison) drive it through its standard input and read one JSON object per line from its standard output.
 //
 //   node ram-device.ts '{"volume":"x","runDirectory":"/run/x","sizeBytes":268435456,"kind":"epoll"}'
-//   in:  detach | status | write-back | write-through | grow BYTES | clean-up | stop (as for an upgrade) | fail OFFSET
+//   in:  detach | status | write-back | write-through | grow BYTES | clean-up | fail OFFSET |
+//        delay MILLISECONDS | stop (as for an upgrade)
 //   out: {"event":"ready","device":"/dev/loop0",…} and an answer per command
 import { randomBytes } from 'node:crypto'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { openSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { SILENT_LOG } from '../../base/log.ts'
 import type { Request } from '../../csi-driver/engine/request.ts'
@@ -44,7 +45,7 @@ interface Options {
   readonly fd?: number
   /** Keep answers back by so many milliseconds. */
   readonly delayMs?: number
-  /** Contents live in this file, so that they outlive the process. */
+  /** Contents live in this file (on a tmpfs) and outlive the process. */
   readonly store?: string
   readonly maskResend?: boolean
 }
@@ -54,33 +55,42 @@ const { volume, runDirectory, kind } = options
 const memory = new SystemAlignedMemory()
 const devices = createFuseDevices(memory)
 const host = { processes: new RealProcesses(), files: systemFiles, timers: systemTimers, log: SILENT_LOG }
-const content = memory.allocate(options.sizeBytes * 2)
+const content = options.store === undefined ? memory.allocate(options.sizeBytes * 2) : null
+const store = options.store === undefined ? -1 : openSync(options.store, 'r+')
 let sizeBytes = options.sizeBytes
+let delayMs = options.delayMs ?? 0
 let failFrom = Number.POSITIVE_INFINITY
-if (options.store !== undefined) readFileSync(options.store).copy(content)
 
 function say(event: string, fields: object = {}): void {
   process.stdout.write(`${JSON.stringify({ event, ...fields })}\n`)
 }
 
-function perform(request: Request): void {
-  const { kind: what, offset, length, data, dataStart } = request
-  if (offset + length > failFrom) return request.complete(REQUEST_EIO)
-  if (what === REQUEST_READ) content.copy(data, dataStart, offset, offset + length)
-  else if (what === REQUEST_WRITE) data.copy(content, offset, dataStart, dataStart + length)
-  else if (what === REQUEST_ZERO) content.fill(0, offset, offset + length)
-  request.complete(REQUEST_OK)
+function write({ data, dataStart, offset, length }: Request): void {
+  if (content === null) writeSync(store, data, dataStart, length, offset)
+  else data.copy(content, offset, dataStart, dataStart + length)
 }
 
+function read({ data, dataStart, offset, length }: Request): void {
+  if (content === null) readSync(store, data, dataStart, length, offset)
+  else content.copy(data, dataStart, offset, offset + length)
+}
+
+function zero({ offset, length }: Request): void {
+  if (content === null) writeSync(store, Buffer.alloc(length), 0, length, offset)
+  else content.fill(0, offset, offset + length)
+}
+
+const ACTIONS = new Map([
+  [REQUEST_READ, read],
+  [REQUEST_WRITE, write],
+  [REQUEST_ZERO, zero],
+])
+
 function submit(request: Request): void {
-  if (options.delayMs === undefined) return perform(request)
-  // The payload of a write is only valid now.
-  if (request.kind === REQUEST_WRITE)
-    request.data.copy(content, request.offset, request.dataStart, request.dataStart + request.length)
-  setTimeout(() => {
-    if (request.kind === REQUEST_WRITE) request.complete(REQUEST_OK)
-    else perform(request)
-  }, options.delayMs)
+  if (request.offset + request.length > failFrom) return request.complete(REQUEST_EIO)
+  ACTIONS.get(request.kind)?.(request)
+  if (delayMs === 0) request.complete(REQUEST_OK)
+  else setTimeout(() => request.complete(REQUEST_OK), delayMs)
 }
 
 const sink = {
@@ -161,13 +171,12 @@ const commands: Readonly<Record<string, (argument: string) => Promise<void> | vo
     failFrom = Number(argument)
     say('failing')
   },
-  save: (argument) => {
-    writeFileSync(argument, content.subarray(0, sizeBytes))
-    say('saved')
+  delay: (argument) => {
+    delayMs = Number(argument)
+    say('delaying')
   },
   stop: () =>
     frontend.stop(() => {
-      if (options.store !== undefined) writeFileSync(options.store, content.subarray(0, sizeBytes))
       say('stopped')
       process.kill(process.pid, 'SIGKILL')
     }),
