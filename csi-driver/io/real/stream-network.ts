@@ -1,0 +1,181 @@
+// The operating system's byte streams behind the Network port: unix sockets and TCP through node:net.
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
+import { createServer, connect as openSocket } from 'node:net'
+import type { Server, Socket } from 'node:net'
+
+import { assert } from '../../../base/assert.ts'
+import { IoError } from '../../../base/errors.ts'
+import type { Bytes } from '../../../base/units.ts'
+import { checkAddress, printNetworkAddress, STREAM_HIGH_WATER_BYTES, STREAM_PENDING_BYTES_MAX } from '../network.ts'
+import type { ByteStream, Listener, Network, NetworkAddress, StreamHandlers } from '../network.ts'
+import { errnoName, toIoError } from './errno.ts'
+
+export class StreamNetwork implements Network {
+  listen(
+    address: NetworkAddress,
+    onStream: (stream: ByteStream) => void,
+    done: (error: IoError | null, listener: Listener | null) => void,
+  ): void {
+    checkAddress(address)
+    const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {
+      onStream(new SocketStream(socket, `${printNetworkAddress(address)} client`))
+    })
+    const failed = (error: unknown): void =>
+      done(toIoError(error, `listen failed address=${printNetworkAddress(address)}`), null)
+    const listening = (): void => {
+      server.removeAllListeners('error')
+      // Accepting failed (too many descriptors): the client sees a reset, the server goes on.
+      server.on('error', () => {})
+      done(null, new ServerListener(server, address))
+    }
+    const start = (): void => {
+      if (address.kind === 'unix') server.listen(address.path, listening)
+      else server.listen(address.port, address.host, listening)
+    }
+    server.once('error', (error) => {
+      if (address.kind !== 'unix' || errnoName(error) !== 'EADDRINUSE') {
+        failed(error)
+        return
+      }
+      replaceDeadSocket(address.path, (replaced) => {
+        if (!replaced) {
+          failed(error)
+          return
+        }
+        server.once('error', failed)
+        start()
+      })
+    })
+    start()
+  }
+
+  connect(address: NetworkAddress, done: (error: IoError | null, stream: ByteStream | null) => void): void {
+    checkAddress(address)
+    const target = address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port }
+    const socket = openSocket({ ...target, allowHalfOpen: true, noDelay: true })
+    const failed = (error: unknown): void => {
+      socket.destroy()
+      done(toIoError(error, `connect failed address=${printNetworkAddress(address)}`), null)
+    }
+    socket.once('error', failed)
+    socket.once('connect', () => {
+      socket.removeListener('error', failed)
+      socket.pause()
+      done(null, new SocketStream(socket, printNetworkAddress(address)))
+    })
+  }
+}
+
+/** A socket file that nobody accepts on is left over from a dead process and is removed. */
+function replaceDeadSocket(path: string, done: (replaced: boolean) => void): void {
+  const probe = openSocket({ path })
+  probe.once('connect', () => {
+    probe.destroy()
+    done(false)
+  })
+  probe.once('error', (error) => {
+    if (errnoName(error) !== 'ECONNREFUSED') {
+      done(false)
+      return
+    }
+    try {
+      // Connecting to any other kind of file is refused with the same errno; it is not ours to remove.
+      const isSocket = lstatSync(path).isSocket()
+      if (isSocket) unlinkSync(path)
+      done(isSocket)
+    } catch {
+      done(false)
+    }
+  })
+}
+
+class ServerListener implements Listener {
+  readonly address: NetworkAddress
+  private readonly server: Server
+
+  constructor(server: Server, address: NetworkAddress) {
+    this.server = server
+    if (address.kind === 'unix') {
+      chmodSync(address.path, 0o600)
+      this.address = address
+    } else {
+      const bound = server.address()
+      const port = typeof bound === 'object' && bound !== null ? bound.port : address.port
+      this.address = { ...address, port }
+    }
+  }
+
+  close(done: () => void): void {
+    // Node's callback waits for the open streams, too; the address is free at once.
+    this.server.close()
+    setImmediate(done)
+  }
+}
+
+class SocketStream implements ByteStream {
+  readonly remote: string
+  private readonly socket: Socket
+  private handlers: StreamHandlers | null = null
+  private error: IoError | null = null
+  private closed = false
+  private full = false
+
+  constructor(socket: Socket, remote: string) {
+    this.socket = socket
+    this.remote = remote
+    socket.on('error', (error) => {
+      this.error ??= toIoError(error, `stream failed remote=${remote}`)
+    })
+    socket.on('close', () => {
+      this.closed = true
+      this.handlers?.closed(this.error)
+    })
+  }
+
+  get pendingBytes(): Bytes {
+    return this.socket.writableLength
+  }
+
+  start(handlers: StreamHandlers): void {
+    assert(this.handlers === null, `stream started twice remote=${this.remote}`)
+    this.handlers = handlers
+    const { socket } = this
+    socket.on('data', (bytes: Buffer) => handlers.data(bytes))
+    socket.on('end', () => handlers.end?.())
+    socket.on('drain', () => {
+      this.full = false
+      handlers.drain?.()
+    })
+    if (this.closed) setImmediate(() => handlers.closed(this.error))
+    else socket.resume()
+  }
+
+  write(bytes: Buffer): boolean {
+    const { socket } = this
+    if (socket.destroyed || socket.writableEnded) return false
+    if (socket.writableLength + bytes.length > STREAM_PENDING_BYTES_MAX) {
+      this.error ??= new IoError('ENOBUFS', `stream is not read remote=${this.remote} pending=${socket.writableLength}`)
+      socket.destroy()
+      return false
+    }
+    const flowing = socket.write(bytes)
+    this.full ||= !flowing && socket.writableLength > STREAM_HIGH_WATER_BYTES
+    return !this.full
+  }
+
+  pause(): void {
+    this.socket.pause()
+  }
+
+  resume(): void {
+    this.socket.resume()
+  }
+
+  end(): void {
+    this.socket.end()
+  }
+
+  destroy(): void {
+    this.socket.destroy()
+  }
+}
