@@ -66,7 +66,11 @@ export function defineCommand<S extends SettingsSchema>(declaration: CommandDecl
     run: async (words, terminal) => {
       const split = splitArguments(schema, words)
       const read = readSettings(schema, { flags: split.flags })
-      const problems = [...split.problems, ...positionalProblems(positionals, split.positionals), ...read.problems]
+      const problems = [
+        ...split.problems,
+        ...positionalProblems(positionals, split.positionals, read.problems),
+        ...read.problems,
+      ]
       if (problems.length > 0) {
         terminal.err(refusalText(declaration.name, problems))
         return EXIT_REFUSED
@@ -76,7 +80,12 @@ export function defineCommand<S extends SettingsSchema>(declaration: CommandDecl
   }
 }
 
-export function positionalProblems(wanted: readonly Positional[], given: readonly string[]): SettingProblem[] {
+/** What is wrong with the words that are no flags. */
+export function positionalProblems(
+  wanted: readonly Positional[],
+  given: readonly string[],
+  flagProblems: readonly SettingProblem[],
+): SettingProblem[] {
   const problems: SettingProblem[] = []
   for (const [i, positional] of wanted.entries()) {
     const word = given[i]
@@ -87,7 +96,9 @@ export function positionalProblems(wanted: readonly Positional[], given: readonl
     const problem = positional.check(word)
     if (problem !== null) problems.push({ where: positional.name, problem: `${problem} given=${JSON.stringify(word)}` })
   }
-  for (const word of given.slice(wanted.length)) {
+  // Behind an unknown flag stands its value, which is no mistake of its own.
+  const surplus = flagProblems.some(({ problem }) => problem.startsWith('is unknown')) ? [] : given.slice(wanted.length)
+  for (const word of surplus) {
     problems.push({ where: JSON.stringify(word), problem: 'is one word too many' })
   }
   return problems

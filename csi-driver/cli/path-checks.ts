@@ -76,8 +76,7 @@ function sectorProblem({ backing, settings }: ServeFacts): string | null {
   return null
 }
 
-function cacheProblem(facts: ServeFacts): string | null {
-  const { cache, settings } = facts
+function cacheProblem({ cache, settings }: ServeFacts): string | null {
   const { given } = cache
   if (cache.kind === 'missing' && !cache.directoryExists) return `is in a directory that does not exist path=${given}`
   if (cache.kind === 'directory') return `is a directory; name a file in it, which is then created path=${given}`
@@ -85,16 +84,24 @@ function cacheProblem(facts: ServeFacts): string | null {
   if (cache.usedBy.length > 0) return `is in use: ${cache.usedBy.join(', ')}; release it first path=${given}`
   if (cache.block?.readOnly === true) return `is read-only path=${given}`
   if (cache.kind !== 'missing' && !cache.writable) return `cannot be opened for writing path=${given}`
-  if (cache.kind === 'file' && cache.hardLinks > 1) {
-    return `has ${cache.hardLinks} names (hard links), so it could be locked under one and used under another; leave one path=${given}`
+  return linkProblem(cache) ?? resourceProblem(cache, settings.resource) ?? nameProblem(cache)
+}
+
+/** Locks are by directory and name: with two names a cache could be served twice. */
+function linkProblem(cache: PathFacts): string | null {
+  if (cache.kind !== 'file' || cache.hardLinks <= 1) return null
+  return `has ${cache.hardLinks} names (hard links), so it could be served twice; leave one path=${cache.given}`
+}
+
+function resourceProblem(cache: PathFacts, resource: ServeSettings['resource']): string | null {
+  const inMemory = cache.kind !== 'block' && cache.inMemory
+  if (resource === 'flash' && inMemory) {
+    return `is in memory (tmpfs), which a power loss empties; say --resource memory if that is meant path=${cache.given}`
   }
-  if (settings.resource === 'flash' && cache.kind !== 'block' && cache.inMemory) {
-    return `is in memory (tmpfs), which a power loss empties; say --resource memory if that is meant path=${given}`
+  if (resource === 'memory' && !inMemory) {
+    return `is not in memory; --resource memory wants a file on tmpfs, for example in /dev/shm path=${cache.given}`
   }
-  if (settings.resource === 'memory' && (cache.kind === 'block' || !cache.inMemory)) {
-    return `is not in memory; --resource memory wants a file on tmpfs, for example in /dev/shm path=${given}`
-  }
-  return nameProblem(cache)
+  return null
 }
 
 function cacheSpaceProblem({ cache, cacheBytes, settings }: ServeFacts): string | null {

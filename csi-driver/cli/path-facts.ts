@@ -1,7 +1,7 @@
 // What there is at a path that a user gave: a file, a device, what it stands on, who uses it. Looks only; whether that
 // is acceptable is decided in path-checks.ts.
 import { constants, type Stats } from 'node:fs'
-import { lstat, open, readFile, readlink, realpath, stat, statfs } from 'node:fs/promises'
+import { open, readFile, readlink, realpath, stat, statfs } from 'node:fs/promises'
 import path from 'node:path'
 import type { Bytes } from '../../base/units.ts'
 import type { StorageIdentity } from '../holder/run-directory.ts'
@@ -15,6 +15,9 @@ import { splitDevice } from './held-locks.ts'
 const STACK_DEPTH_MAX = 64
 /** f_type of statfs(2), from linux/magic.h. */
 const MEMORY_FILE_SYSTEMS: ReadonlySet<number> = new Set([0x01021994, 0x858458f6])
+
+/** Unit of st_blocks, whatever the file system uses. */
+const STAT_BLOCK_BYTES = 512
 
 export type PathKind = 'missing' | 'file' | 'directory' | 'block' | 'other'
 
@@ -30,7 +33,6 @@ export interface PathFacts {
   /** Bytes on disk of a sparse file. */
   readonly allocatedBytes: Bytes
   readonly hardLinks: number
-  readonly readable: boolean
   readonly writable: boolean
   readonly block: BlockDevice | null
   readonly identity: StorageIdentity | null
@@ -45,8 +47,6 @@ export interface PathFacts {
   /** Whether the file system (of the directory, for a missing path) lives in memory. */
   readonly inMemory: boolean
   readonly freeBytes: Bytes
-  /** Of an existing regular file: nothing but zeros in its first MiB, or empty. */
-  readonly blank: boolean
 }
 
 /** Paths that are swapped to, from /proc/swaps. */
@@ -83,30 +83,52 @@ export async function readPathFacts(given: string, tables: HostTables): Promise<
   const stats = await statOrNull(resolved)
   const directory = await statOrNull(path.dirname(resolved))
   const kind = kindOf(stats)
-  const block = kind === 'block' && stats !== null ? await readBlockDevice(systemFiles, numberText(stats.rdev)) : null
   const standsOn = await stackBelow(stats ?? directory, tables)
-  const space = await statfs(stats === null || kind === 'block' ? path.dirname(resolved) : resolved).catch(() => null)
   return {
     given,
     path: resolved,
     kind,
     directoryExists: directory?.isDirectory() ?? false,
-    sizeBytes: block?.sizeBytes ?? (kind === 'file' ? (stats?.size ?? 0) : 0),
-    allocatedBytes: (stats?.blocks ?? 0) * 512,
-    hardLinks: stats?.nlink ?? 0,
-    readable: kind !== 'missing' && (await canOpen(resolved, constants.O_RDONLY)),
     writable: (kind === 'file' || kind === 'block') && (await canOpen(resolved, constants.O_RDWR)),
-    block,
     identity: identityOf(resolved, stats, directory),
     standsOn,
-    ourVolumes: [...tables.ourDevices]
-      .filter(([number]) => standsOn.has(`block:${number}`))
-      .map(([, volume]) => volume),
-    deviceOfVolume: stats?.isBlockDevice() === true ? (tables.ourDevices.get(numberText(stats.rdev)) ?? null) : null,
-    usedBy: stats?.isBlockDevice() === true ? await usersOf(resolved, numberText(stats.rdev), tables) : [],
+    ourVolumes: volumesBelow(standsOn, tables),
+    ...(await fileFacts(resolved, stats)),
+    ...(await deviceFacts(resolved, stats, tables)),
+  }
+}
+
+function volumesBelow(standsOn: ReadonlySet<string>, { ourDevices }: HostTables): string[] {
+  return [...ourDevices].filter(([number]) => standsOn.has(`block:${number}`)).map(([, volume]) => volume)
+}
+
+type FileFacts = Pick<PathFacts, 'allocatedBytes' | 'hardLinks' | 'inMemory' | 'freeBytes'>
+
+/** About the file and the file system that it is in; of the directory where there is no file yet. */
+async function fileFacts(resolved: string, stats: Stats | null): Promise<FileFacts> {
+  const isFile = stats?.isFile() === true
+  const space = await statfs(isFile ? resolved : path.dirname(resolved)).catch(() => null)
+  return {
+    allocatedBytes: isFile ? stats.blocks * STAT_BLOCK_BYTES : 0,
+    hardLinks: stats?.nlink ?? 0,
     inMemory: MEMORY_FILE_SYSTEMS.has(space?.type ?? 0),
     freeBytes: space === null ? 0 : space.bavail * space.bsize,
-    blank: kind === 'file' ? await isBlank(resolved, stats?.size ?? 0) : true,
+  }
+}
+
+type DeviceFacts = Pick<PathFacts, 'sizeBytes' | 'block' | 'deviceOfVolume' | 'usedBy'>
+
+async function deviceFacts(resolved: string, stats: Stats | null, tables: HostTables): Promise<DeviceFacts> {
+  if (stats?.isBlockDevice() !== true) {
+    return { sizeBytes: stats?.isFile() === true ? stats.size : 0, block: null, deviceOfVolume: null, usedBy: [] }
+  }
+  const number = numberText(stats.rdev)
+  const block = await readBlockDevice(systemFiles, number)
+  return {
+    sizeBytes: block?.sizeBytes ?? 0,
+    block,
+    deviceOfVolume: tables.ourDevices.get(number) ?? null,
+    usedBy: await usersOf(resolved, number, tables),
   }
 }
 
@@ -152,21 +174,6 @@ async function canOpen(target: string, flags: number): Promise<boolean> {
     const file = await open(target, flags | constants.O_NONBLOCK)
     await file.close()
     return true
-  } catch {
-    return false
-  }
-}
-
-const BLANK_BYTES = 1024 * 1024
-
-/** Reads at most the first MiB. Unreadable counts as not blank. */
-async function isBlank(target: string, sizeBytes: Bytes): Promise<boolean> {
-  if (sizeBytes === 0) return true
-  try {
-    const file = await open(target, constants.O_RDONLY)
-    const { bytesRead, buffer } = await file.read({ buffer: Buffer.alloc(BLANK_BYTES), position: 0 })
-    await file.close()
-    return buffer.subarray(0, bytesRead).every((byte) => byte === 0)
   } catch {
     return false
   }
@@ -228,9 +235,4 @@ async function isBusy(target: string): Promise<boolean> {
   } catch (error) {
     return error instanceof Error && 'code' in error && error.code === 'EBUSY'
   }
-}
-
-/** Whether anything, even a dangling link, has that name. */
-export async function nameExists(target: string): Promise<boolean> {
-  return (await lstat(target).catch(() => null)) !== null
 }

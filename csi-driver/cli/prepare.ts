@@ -9,7 +9,9 @@ import type { SettingProblem } from '../../base/settings.ts'
 import { ObserveServer } from '../observe/http.ts'
 import { EXIT_OK, EXIT_REFUSED, refusalText } from './command.ts'
 import { hostProblems, readHostFacts, resendNotice } from './host-checks.ts'
-import { planProblems, readServe, type ServePlan } from './serve-settings.ts'
+import { pathProblems } from './path-checks.ts'
+import { checkFrontEndOnce } from './front-end-once.ts'
+import { readServe, type ServePlan } from './serve-settings.ts'
 import type { Terminal } from './terminal.ts'
 
 export async function prepare(words: readonly string[], terminal: Terminal): Promise<number> {
@@ -18,8 +20,10 @@ export async function prepare(words: readonly string[], terminal: Terminal): Pro
   const host = await readHostFacts()
   const lacking = hostProblems(host)
   if (lacking.length > 0) return refuse(lacking, terminal)
-  const found = [...planProblems(facts), ...(await metricsProblems(plan))]
+  const found = [...pathProblems(facts), ...(await metricsProblems(plan))]
   if (found.length > 0) return refuse(found, terminal)
+  const unfit = await checkFrontEndOnce(terminal)
+  if (unfit.length > 0) return refuse(unfit, terminal)
   const notice = resendNotice(host.kernelRelease)
   if (notice !== null) terminal.err(`forebay: ${notice}\n`)
   terminal.out(`${[plan.volume, plan.runDirectory, ...plan.lockFiles].join('\n')}\n`)

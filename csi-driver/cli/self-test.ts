@@ -20,7 +20,7 @@ const XXH64_CHECK = 0x8cb841db40e6ae83n
 interface Step {
   readonly name: string
   /** What is wrong; empty when it holds. */
-  run(terminal: Terminal): Promise<string[]>
+  readonly run: (terminal: Terminal) => Promise<string[]>
 }
 
 const STEPS: readonly Step[] = [

@@ -17,7 +17,7 @@ import { runDirectory, storageLockFile, volumeLockFile } from '../holder/run-dir
 import { SOCKET_NEW_SUFFIX, SOCKET_PATH_BYTES_MAX } from '../observe/control-server.ts'
 import { controlSocketPath } from '../observe/state-paths.ts'
 import { positionalProblems, volumePositional } from './command.ts'
-import { pathProblems, type ServeFacts } from './path-checks.ts'
+import type { ServeFacts } from './path-checks.ts'
 import { readHostTables, readPathFacts, type PathFacts } from './path-facts.ts'
 import { stateDirectoryOf } from './volume-call.ts'
 
@@ -56,7 +56,7 @@ export async function readServe(words: readonly string[]): Promise<ServeReading>
   const volume = given.positionals[0] ?? ''
   const problems = [
     ...given.problems,
-    ...positionalProblems([volumePositional], given.positionals),
+    ...positionalProblems([volumePositional], given.positionals, read.problems),
     ...(file !== null && 'where' in file ? [file] : []),
     ...read.problems,
   ]
@@ -103,15 +103,9 @@ async function decide(volume: string, settings: ServeSettings): Promise<ServeRea
   const stateDirectory = stateDirectoryOf(settings.stateDir)
   const backing = await readPathFacts(settings.backing, tables)
   const cache = await readPathFacts(settings.cache, tables)
-  const kind = cache.kind === 'block' || cache.kind === 'file' ? cache.kind : 'none'
-  const sizeBytes = settings.formatCache && kind === 'file' ? 0 : cache.sizeBytes
-  const cacheBytes = cacheBytesFor(settings.cacheSize, { kind, sizeBytes })
+  const cacheBytes = cacheBytesOf(cache, settings)
   const split = splitCache(cacheBytes, settings.dirtyLimit)
   if ('where' in split) return refused([split])
-  const [backingLock, cacheLock] = [backing, cache].map(({ identity }) =>
-    identity === null ? '' : storageLockFile(identity),
-  )
-  const sectorBytes = Number(settings.sectorSize ?? backing.block?.logicalSectorBytes ?? 512)
   const plan: ServePlan = {
     volume,
     settings,
@@ -121,10 +115,10 @@ async function decide(volume: string, settings: ServeSettings): Promise<ServeRea
     stateDirectory,
     cacheBytes,
     split,
-    sectorBytes: sectorBytes === 4096 ? 4096 : 512,
+    sectorBytes: sectorBytesOf(backing, settings),
     runDirectory: runDirectory(volume),
     controlSocket: controlSocketPath(stateDirectory, volume),
-    lockFiles: [volumeLockFile(volume), cacheLock ?? '', backingLock ?? ''],
+    lockFiles: [volumeLockFile(volume), lockFileOf(cache), lockFileOf(backing)],
   }
   const facts = {
     volume,
@@ -137,7 +131,18 @@ async function decide(volume: string, settings: ServeSettings): Promise<ServeRea
   return { plan, facts, problems: [] }
 }
 
-/** What is wrong with the paths of a plan. Only before the first start: later they are in use, by us. */
-export function planProblems(facts: ServeFacts): SettingProblem[] {
-  return pathProblems(facts)
+function cacheBytesOf(cache: PathFacts, settings: ServeSettings): Bytes {
+  const kind = cache.kind === 'block' || cache.kind === 'file' ? cache.kind : 'none'
+  // A file that is formatted is made anew.
+  const sizeBytes = settings.formatCache && kind === 'file' ? 0 : cache.sizeBytes
+  return cacheBytesFor(settings.cacheSize, { kind, sizeBytes })
+}
+
+function sectorBytesOf(backing: PathFacts, settings: ServeSettings): 512 | 4096 {
+  return Number(settings.sectorSize ?? backing.block?.logicalSectorBytes ?? 512) === 4096 ? 4096 : 512
+}
+
+/** Empty where nothing can be locked: the path is then refused for another reason. */
+function lockFileOf({ identity }: PathFacts): string {
+  return identity === null ? '' : storageLockFile(identity)
 }

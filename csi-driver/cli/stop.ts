@@ -46,15 +46,16 @@ export const stopCommand = defineCommand({
     })
     client.close()
     if ('status' in waited) return waited.status
-    await waitForHolder(volume, holderPid, terminal.interrupted)
+    if (holderPid !== null) await waitForHolder(volume, holderPid, terminal.interrupted)
     terminal.out(`stopped volume=${volume}\n`)
     return EXIT_OK
   },
 })
 
-async function waitForHolder(volume: string, pid: number | null, interrupted: AbortSignal): Promise<void> {
+async function waitForHolder(volume: string, pid: number, interrupted: AbortSignal): Promise<void> {
   const deadline = performance.now() + HOLDER_EXIT_WAIT_MS
-  while (pid !== null && processIsAlive(pid) && !interrupted.aborted) {
+  for (;;) {
+    if (!processIsAlive(pid) || interrupted.aborted) return
     if (performance.now() > deadline) {
       throw new CacheError(
         'unknown-outcome',

@@ -65,49 +65,70 @@ export interface StoppedFacts {
   readonly nowWallMs: number
 }
 
+/** What only an engine knows. */
+const NO_ENGINE = {
+  device: null,
+  run: 0,
+  dirtyLimitBytes: 0,
+  holderPid: null,
+  enginePid: null,
+  readHits: 0,
+  readMisses: 0,
+  cacheBytes: 0,
+  cachedBytes: 0,
+  logBytes: 0,
+  logUsedBytes: 0,
+  sectorBytes: 0,
+  backingHealth: HEALTHY,
+  cacheHealth: HEALTHY,
+  openBy: [],
+  version: '',
+} as const satisfies Partial<VolumeStatus>
+
 /** What is known of a volume whose engine does not answer. Pure. */
 export function stoppedStatus(listed: ListedVolume, facts: StoppedFacts): VolumeStatus {
-  const { last, held, nowWallMs } = facts
-  const record = 'record' in listed ? listed.record : null
-  const oldest = last?.oldestDirtyWallMs ?? null
-  const policy = last?.writePolicy === 'write-through' ? 'write-through' : 'write-back'
-  const dirty = record?.dirty ?? false
-  return {
+  const { last, held } = facts
+  const writePolicy = last?.writePolicy === 'write-through' ? 'write-through' : 'write-back'
+  const asked = {
+    ...NO_ENGINE,
     volume: listed.volume,
-    state: stateOf(record, held),
-    device: null,
-    backing: last?.backing ?? record?.backing.id ?? '',
     cache: last?.cache ?? '',
-    writePolicy: policy,
-    effectiveWritePolicy: policy,
-    reason: 'record' in listed ? (last?.reason ?? null) : `register is damaged: ${listed.problems.join('; ')}`,
-    phase: record?.phase ?? 'unknown',
-    epoch: record?.epoch ?? 0,
-    run: 0,
-    inSync: (record?.members ?? []).map(({ node, storeUuid }) => ({ node, storeUuid })),
-    // What the last status says was dirty when the engine was killed; at most some seconds older than the truth.
-    dirtyBytes: dirty ? (last?.dirtyBytes ?? 0) : 0,
-    dirtyLimitBytes: 0,
-    oldestDirtySeconds: dirty && oldest !== null ? Math.max(0, (nowWallMs - oldest) / 1000) : 0,
-    holderPid: null,
-    enginePid: null,
-    readHits: 0,
-    readMisses: 0,
-    cacheBytes: 0,
-    cachedBytes: 0,
-    logBytes: 0,
-    logUsedBytes: 0,
-    volumeBytes: record?.backing.sizeBytes ?? 0,
-    sectorBytes: 0,
-    backingHealth: HEALTHY,
-    cacheHealth: HEALTHY,
-    openBy: [],
-    version: '',
+    writePolicy,
+    effectiveWritePolicy: writePolicy,
+  } as const
+  if (!('record' in listed)) {
+    const reason = `register is damaged: ${listed.problems.join('; ')}`
+    const unknown = { phase: 'unknown', epoch: 0, inSync: [], dirtyBytes: 0, oldestDirtySeconds: 0, volumeBytes: 0 }
+    return { ...asked, ...unknown, state: held ? 'restarting' : 'unreadable', backing: last?.backing ?? '', reason }
+  }
+  const { record } = listed
+  return {
+    ...asked,
+    ...atStake(record, facts),
+    state: stateOf(record, held),
+    backing: last?.backing ?? record.backing.id,
+    phase: record.phase,
+    epoch: record.epoch,
+    inSync: record.members.map(({ node, storeUuid }) => ({ node, storeUuid })),
+    volumeBytes: record.backing.sizeBytes,
   }
 }
 
-function stateOf(record: RegisterRecord | null, held: boolean): VolumeState {
+/** What was dirty when the engine was last heard of: at most some seconds older than the truth. */
+function atStake(
+  record: RegisterRecord,
+  { last, nowWallMs }: StoppedFacts,
+): Pick<VolumeStatus, 'dirtyBytes' | 'oldestDirtySeconds' | 'reason'> {
+  if (!record.dirty || last === null) return { dirtyBytes: 0, oldestDirtySeconds: 0, reason: null }
+  const oldest = last.oldestDirtyWallMs ?? nowWallMs
+  return {
+    dirtyBytes: last.dirtyBytes,
+    oldestDirtySeconds: Math.max(0, (nowWallMs - oldest) / 1000),
+    reason: last.reason,
+  }
+}
+
+function stateOf(record: RegisterRecord, held: boolean): VolumeState {
   if (held) return 'restarting'
-  if (record === null) return 'unreadable'
   return record.dirty ? 'stopped-dirty' : 'stopped'
 }
