@@ -55,6 +55,8 @@ export interface FuseChannel {
    * unanswered: the successor gets them by FUSE_NOTIFY_RESEND. The descriptor stays open.
    */
   stop(): void
+  /** Closes the descriptor; idempotent. Nothing but `close` may be called afterwards. */
+  close(): void
 }
 
 /** What is counted about a channel; plain numbers that only grow. */
@@ -79,6 +81,6 @@ export interface FuseDevices {
   open(): number
   /** Joins a channel to `fd` (opened here or inherited). One channel per descriptor and process. */
   channel(fd: number, options: FuseChannelOptions): FuseChannel & { readonly counters: FuseChannelCounters }
-  /** Closes the descriptor of `open`; the connection ends when no other process holds it. */
+  /** Closes a descriptor that no channel was joined to; a joined one is closed by its channel. */
   close(fd: number): void
 }

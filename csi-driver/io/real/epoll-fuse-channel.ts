@@ -7,7 +7,7 @@
 // the queue is empty the channel may poll for a while, because the sleep and the wake-up cost more than the work of
 // one request; it does so only while nothing is outstanding, since polling keeps the whole event loop waiting, and
 // only while it pays: a score falls with every fruitless poll.
-import { readSync } from 'node:fs'
+import { closeSync, readSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { SocketConstructorOpts } from 'node:net'
 import { assert } from '../../../base/assert.ts'
@@ -44,6 +44,7 @@ export class EpollFuseChannel implements FuseChannel {
   private socket: Socket | null = null
   private reading = false
   private ended = false
+  private closed = false
   private pollScore = POLL_SCORE_MAX
 
   /** `buffer` holds maxWriteBytes + 4096 bytes and belongs to the channel from now on. */
@@ -92,6 +93,14 @@ export class EpollFuseChannel implements FuseChannel {
   stop(): void {
     this.pause()
     this.ended = true
+  }
+
+  close(): void {
+    this.stop()
+    // Once there is a socket it owns the descriptor, and has closed it already if the stream met an error.
+    if (this.socket !== null) this.socket.destroy()
+    else if (!this.closed) closeSync(this.fd)
+    this.closed = true
   }
 
   /**

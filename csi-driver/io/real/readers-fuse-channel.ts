@@ -4,7 +4,7 @@
 // A read cannot be called back. After `pause` up to four requests are taken and wait here; after `stop` they stay
 // unanswered, the kernel re-sends them to the successor. A process that ends while its readers block must leave with
 // SIGKILL: an ordinary exit waits for the pool's threads.
-import { read } from 'node:fs'
+import { closeSync, read } from 'node:fs'
 import { assert } from '../../../base/assert.ts'
 import { CacheError } from '../../../base/errors.ts'
 import type { FuseChannel, FuseChannelCounters, FuseChannelEvents, ReplyOutcome } from '../fuse-channel.ts'
@@ -41,6 +41,7 @@ export class ReadersFuseChannel implements FuseChannel {
   private events: FuseChannelEvents | null = null
   private paused = false
   private ended = false
+  private closed = false
 
   /** `buffers`: READERS of them, each maxWriteBytes + 4096 bytes; they belong to the channel from now on. */
   constructor(fd: number, buffers: readonly Buffer[]) {
@@ -83,6 +84,13 @@ export class ReadersFuseChannel implements FuseChannel {
 
   stop(): void {
     this.ended = true
+  }
+
+  /** A reader that still blocks keeps the connection alive until it ends for another reason (unmount, abort). */
+  close(): void {
+    this.stop()
+    if (!this.closed) closeSync(this.fd)
+    this.closed = true
   }
 
   private deliverWaiting(): void {
