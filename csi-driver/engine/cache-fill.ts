@@ -8,6 +8,7 @@ import { BLOCK_BYTES, SECTOR_BYTES, SECTORS_PER_BLOCK } from '../../base/units.t
 import { xxhash64Low32 } from '../../base/xxhash64.ts'
 import type { IoDone } from '../io/storage.ts'
 import type { EngineCore } from './engine-core.ts'
+import { maskInside } from './index/sector-mask.ts'
 
 /** Blocks being filled at one time: 1 MiB of buffers. More misses than that are served but not cached. */
 export const FILLS_MAX = 256
@@ -86,6 +87,29 @@ export class CacheFills {
     this.free.push(fill)
   }
 
+  /**
+   * A backing write over [position, position+length) is about to start. A write that waited for an earlier one of its
+   * blocks was submitted long ago, and a fill may have come and gone since: what the cache holds of the range becomes
+   * old now.
+   */
+  onWriteStart(position: Bytes, length: Bytes): void {
+    this.poison(position, length)
+    const { core } = this
+    const start = position / SECTOR_BYTES
+    const end = start + length / SECTOR_BYTES
+    const firstBlock = Math.floor(start / SECTORS_PER_BLOCK)
+    const endBlock = Math.ceil(end / SECTORS_PER_BLOCK)
+    if (endBlock - firstBlock > core.index.blocks) {
+      const blocks: number[] = []
+      core.index.forEachFragment(({ block }) => {
+        if (block >= firstBlock && block < endBlock) blocks.push(block)
+      })
+      for (const block of blocks) this.dropClean(block, maskInside(block, start, end))
+      return
+    }
+    for (let block = firstBlock; block < endBlock; block += 1) this.dropClean(block, maskInside(block, start, end))
+  }
+
   /** A backing write over [position, position+length) starts or ends: what was read around it may be old. */
   poison(position: Bytes, length: Bytes): void {
     if (this.underWay.size === 0) return
@@ -98,6 +122,18 @@ export class CacheFills {
     for (let block = first; block <= last; block += 1) {
       const fill = this.underWay.get(block)
       if (fill !== undefined) fill.poisoned = true
+    }
+  }
+
+  private dropClean(block: BlockNumber, mask: number): void {
+    const { core } = this
+    const { index } = core
+    const fragments = index.find(block)
+    for (let i = 0; i < fragments; i += 1) {
+      const slot = core.slotOf(index.fragmentBase[i] as number)
+      if (slot < 0 || ((index.fragmentValid[i] as number) & mask) === 0) continue
+      if (index.dropClean(block, slot)) core.readCache.release(slot)
+      return
     }
   }
 

@@ -29,7 +29,7 @@ import { PhaseControl } from './phase-control.ts'
 import { ReadPath } from './read-path.ts'
 import type { RecoveredRequests } from './recovered-requests.ts'
 import type { Request } from './request.ts'
-import { REQUEST_FLUSH, REQUEST_OK, REQUEST_READ, REQUEST_WRITE, REQUEST_ZERO } from './request.ts'
+import { REQUEST_EIO, REQUEST_FLUSH, REQUEST_OK, REQUEST_READ, REQUEST_WRITE, REQUEST_ZERO } from './request.ts'
 import { resultOf, ThroughPath } from './through-path.ts'
 import type { VolumePorts, VolumeSettings, WritePolicy } from './volume-settings.ts'
 import { WritePath } from './write-path.ts'
@@ -61,6 +61,8 @@ export class Volume {
   /** Re-sent requests that the log holds and that wait for the backing (DrainWT). */
   private recoveredWaiting: { readonly request: Request; readonly seq: number }[] = []
   private writesHeld = 0
+  /** Failed flushes of the backing that a flush of the user has answered for. */
+  private flushGenerationTold = 0
   private suspended = false
   private releasing = false
   private releaseTimerSet = false
@@ -94,8 +96,11 @@ export class Volume {
     })
     this.phases = new PhaseControl(this.phaseHost(), core.settings.writePolicy)
     core.backing.listener = {
-      onWriteStart: (position, length) => this.onBackingWrite(position, length),
-      onWriteEnd: (position, length) => this.onBackingWrite(position, length),
+      onWriteStart: (position, length) => {
+        this.fills.onWriteStart(position, length)
+        this.edges.note(position, length)
+      },
+      onWriteEnd: (position, length) => this.onBackingWriteEnd(position, length),
     }
     this.destager.poke()
   }
@@ -284,8 +289,18 @@ export class Volume {
     const { core } = this
     core.counters.flushes += 1
     const durable = !core.backingUnflushed && (core.phase !== 'WriteThrough' || core.flushBeforeAck)
-    if (durable) request.complete(REQUEST_OK)
-    else core.backing.flush((error) => request.complete(resultOf(error)))
+    if (durable) {
+      this.flushGenerationTold = core.backing.flushGeneration
+      request.complete(REQUEST_OK)
+      return
+    }
+    core.backing.flush((error) => {
+      // A flush that somebody else asked for and that failed may have dropped what this user was answered before: he
+      // hears of it once, as from a disk of his own (R2).
+      const dropped = core.backing.flushGeneration !== this.flushGenerationTold
+      this.flushGenerationTold = core.backing.flushGeneration
+      request.complete(error === null && dropped ? REQUEST_EIO : resultOf(error))
+    })
   }
 
   /** Rule 3.4: a re-sent request whose record is in the log is answered from it, by the rule of the present phase. */
@@ -306,7 +321,7 @@ export class Volume {
     for (const item of waiting) if (item.seq <= seq) item.request.complete(REQUEST_OK)
   }
 
-  private onBackingWrite(position: Bytes, length: Bytes): void {
+  private onBackingWriteEnd(position: Bytes, length: Bytes): void {
     this.fills.poison(position, length)
     this.edges.note(position, length)
   }
