@@ -176,7 +176,10 @@ describe.each(KINDS)('%s', (kind, make) => {
     const { path } = make()
     const first = await opened(path)
     const second = opened(path)
+    let secondIsOpen = false
+    void second.then(() => (secondIsOpen = true))
     await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(secondIsOpen).toBe(false)
     await closeDevice(first.device)
     await closeDevice((await second).device)
   })
@@ -269,7 +272,7 @@ test('what we hold cannot be mounted', async () => {
   run('mkfs.ext4', '-q', device)
   const backing = await opened(device)
   const mountPoint = directory()
-  expect(() => run('mount', device, mountPoint)).toThrow()
+  expect(() => run('mount', device, mountPoint)).toThrow('mount')
   await closeDevice(backing.device)
 })
 

@@ -71,7 +71,7 @@ function readValues(target: string, values: ReadonlyMap<string, string>): Parsed
   if (unknown !== undefined) return refuse(`has an unknown key key=${unknown}`)
   const [effectKey] = effects
   if (effectKey === undefined || effects.length > 1) return refuse(`needs exactly one of ${EFFECT_KEYS.join(', ')}`)
-  const effect = parseEffect(effectKey, values.get(effectKey) ?? '')
+  const effect = EFFECTS[effectKey](values.get(effectKey) ?? '')
   if (effect === null) return refuse(`has a bad value ${effectKey}=${values.get(effectKey)}`)
   const operation = FAULT_OPERATIONS.find((one) => one === (values.get('op') ?? 'any'))
   if (operation === undefined) return refuse(`has an unknown op, known are ${FAULT_OPERATIONS.join(', ')}`)
@@ -111,29 +111,27 @@ function parseChance(text: string): number | null {
   return value >= 0 && value <= 1 ? value : null
 }
 
-function parseEffect(key: (typeof EFFECT_KEYS)[number], value: string): FaultEffect | null {
-  switch (key) {
-    case 'error':
-      return /^E[A-Z0-9]{1,30}$/.test(value) ? { kind: 'error', code: value } : null
-    case 'delay': {
-      const parsed = parseDuration(value)
-      return parsed.ok ? { kind: 'delay', delayMs: parsed.value } : null
-    }
-    case 'torn':
-      return value === 'prefix' || value === 'subset' ? { kind: 'torn', shape: value } : null
-    case 'flip': {
-      const bits = parseCount(value)
-      return bits !== null && bits >= 1 && bits <= FLIPPED_BITS_MAX ? { kind: 'flip', bits } : null
-    }
-    case 'misdirect': {
-      const bytes = parseCount(value.replace(/^-(?!0)/, ''))
-      return bytes === null ? null : { kind: 'misdirect', bytes: value.startsWith('-') ? -bytes : bytes }
-    }
-    case 'hang':
-    case 'lost':
-    case 'split':
-      return value === 'yes' ? { kind: key } : null
-  }
+type EffectKey = (typeof EFFECT_KEYS)[number]
+
+/** How each effect reads its value; null when it cannot. */
+const EFFECTS: Readonly<Record<EffectKey, (value: string) => FaultEffect | null>> = {
+  error: (value) => (/^E[A-Z0-9]{1,30}$/.test(value) ? { kind: 'error', code: value } : null),
+  delay: (value) => {
+    const parsed = parseDuration(value)
+    return parsed.ok ? { kind: 'delay', delayMs: parsed.value } : null
+  },
+  torn: (value) => (value === 'prefix' || value === 'subset' ? { kind: 'torn', shape: value } : null),
+  flip: (value) => {
+    const bits = parseCount(value)
+    return bits !== null && bits >= 1 && bits <= FLIPPED_BITS_MAX ? { kind: 'flip', bits } : null
+  },
+  misdirect: (value) => {
+    const bytes = parseCount(value.replace(/^-(?!0)/, ''))
+    return bytes === null ? null : { kind: 'misdirect', bytes: value.startsWith('-') ? -bytes : bytes }
+  },
+  hang: (value) => (value === 'yes' ? { kind: 'hang' } : null),
+  lost: (value) => (value === 'yes' ? { kind: 'lost' } : null),
+  split: (value) => (value === 'yes' ? { kind: 'split' } : null),
 }
 
 /** The shortest text that parseFaultRule reads back as an equal rule. */

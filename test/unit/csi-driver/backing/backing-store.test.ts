@@ -201,6 +201,34 @@ test('a failed flush moves the generation, so that nobody takes the next good on
   expect(ended).toEqual(['EIO', 'EIO', null])
 })
 
+test('every view sees a failed flush once, whoever asked for it', () => {
+  const { store, answer } = setUp()
+  const [user, other] = [store.createFlushView(), store.createFlushView()]
+  const seen: string[] = []
+  const flush = (view: { flush(done: IoDone): void }, name: string, error: IoError | null = null): void => {
+    view.flush((told) => seen.push(`${name} ${told?.code ?? 'ok'}`))
+    answer(error)
+  }
+  flush(user, 'user')
+  flush(store, 'destage', EIO)
+  flush(store, 'destage')
+  flush(user, 'user')
+  flush(user, 'user')
+  flush(other, 'other', EIO)
+  flush(other, 'other')
+  flush(user, 'user')
+  expect(seen).toEqual([
+    'user ok',
+    'destage EIO',
+    'destage ok',
+    'user EIO',
+    'user ok',
+    'other EIO',
+    'other ok',
+    'user EIO',
+  ])
+})
+
 test('a flush submitted by a flush callback is not forgotten', () => {
   const { store, calls, answer } = setUp()
   let ended = 0
@@ -297,7 +325,7 @@ test('close waits for everything, then nothing may start', () => {
   expect(pending()).toEqual(['close 0+0'])
   answer()
   expect(closed).toBe(true)
-  expect(() => store.flush(() => {})).toThrow()
+  expect(() => store.flush(() => {})).toThrow('flush after close')
 })
 
 test('property: under any order of answers no two writes of one block are at the device, and the last one wins', () => {

@@ -98,7 +98,7 @@ test('property: exclusion, order of arrival, no needless waiting', () => {
           locks.release(released)
           for (let next = locks.takeGranted(); next !== null; next = locks.takeGranted()) {
             const place = waiting.indexOf(next)
-            expect(waiting.slice(0, place).some((earlier) => earlier.overlaps(next as LockRequest))).toBe(false)
+            expect(waiting.slice(0, place).some((earlier) => earlier.overlaps(next))).toBe(false)
             waiting.splice(place, 1)
             held.push(next)
           }

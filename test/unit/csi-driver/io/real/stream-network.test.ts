@@ -58,7 +58,7 @@ function record(): Recorded {
   const chunks: Buffer[] = []
   let closedCount = 0
   let onEnd = (): void => {}
-  let onClosed = (_: IoError | null): void => {}
+  let onClosed: (error: IoError | null) => void = () => {}
   const ended = new Promise<void>((resolve) => (onEnd = resolve))
   const closed = new Promise<IoError | null>((resolve) => (onClosed = resolve))
   const handlers = {
