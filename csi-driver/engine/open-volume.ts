@@ -191,6 +191,9 @@ export class VolumeOpening {
   /** S4: the new log, durable beside the old one: an adopted tail under a new name, or an empty log. */
   private async makeLog(): Promise<void> {
     const { record } = this
+    // A predecessor may have acknowledged writes from the backing that nobody has flushed yet; in write-back a flush of
+    // the user costs nothing because all of that is durable.
+    await durable((done) => this.backing.flush(done))
     this.newLogUuid = record.epoch.toString(16).padStart(16, '0') + this.hex(8)
     if (this.replayed !== null) {
       const { journal } = this.replayed
