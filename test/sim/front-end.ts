@@ -197,7 +197,8 @@ export class FrontEnd {
     if (result === REQUEST_OK) this.succeeded(operation)
     else {
       this.errors++
-      if (operation.kind !== 'read') this.parts.oracle.failed(operation.id)
+      if (operation.kind === 'flush') this.parts.oracle.flushFailed()
+      else if (operation.kind !== 'read') this.parts.oracle.failed(operation.id)
       if (!failedSince(operation.submittedMs)) {
         report.add('errors', 'errors are those of a disk', `${operation.kind} ${operation.id} failed with ${result} and no disk has`)
       }

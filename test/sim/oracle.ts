@@ -129,6 +129,14 @@ export class Oracle {
     }
   }
 
+  /**
+   * A flush was answered with an error: the users know that what it should have made durable may be lost, and no later
+   * flush makes it so (the kernel reports a failed flush once and forgets what it covered).
+   */
+  flushFailed(): void {
+    this.soft.clear()
+  }
+
   /** The users are gone (the device was torn down): operations without an answer ended before now or never happen. */
   abandoned(now: number): void {
     for (const operation of this.open.values()) {

@@ -8,7 +8,7 @@ import { type RunResult, Simulation } from './simulation.ts'
 /** One seed in that many runs twice. */
 const REPEAT_EVERY = 10
 /** After that many failed seeds nothing more is learnt. */
-const FAILURES_MAX = 10
+const FAILURES_MAX = 40
 
 export interface Summary {
   passed: number
@@ -27,10 +27,14 @@ export interface Summary {
 export interface Subject {
   readonly openVolume: OpenVolume
   readonly change?: (scenario: Scenario) => Scenario
+  /** Keep the whole trace. */
+  readonly trace?: boolean
 }
 
-export async function runSeed(seed: string, { openVolume, change }: Subject): Promise<RunResult> {
-  return new Simulation(seed, openVolume, change).run()
+export async function runSeed(seed: string, { openVolume, change, trace }: Subject): Promise<RunResult> {
+  const simulation = new Simulation(seed, openVolume, change)
+  if (trace === true) simulation.world.trace.keepAll()
+  return simulation.run()
 }
 
 export async function runSeeds(
@@ -93,7 +97,8 @@ export async function main(args: readonly string[], print: (line: string) => voi
     print(options)
     return 2
   }
-  const subject = options.reference === null ? { openVolume: await engine() } : referenceSubject(options.reference)
+  const volume = options.reference === null ? { openVolume: await engine() } : referenceSubject(options.reference)
+  const subject: Subject = { ...volume, trace: options.trace }
   print(`simulator seeds=${options.seeds.length} first=${options.seeds[0]} repeat: ${options.command}`)
   const summary = await runSeeds(options.seeds, subject, (result) => printFailure(result, options.trace, print))
   const failed = summary.failures[0]?.seed

@@ -430,7 +430,7 @@ export class Simulation {
       seed: world.seed,
       violations: report.violations,
       traceHash: world.trace.hash(),
-      traceTail: report.failed ? world.trace.tail(400) : [],
+      traceTail: report.failed ? world.trace.kept() : [],
       scenario: this.scenario,
       events: world.events,
       operations: this.frontEnd.answered,
