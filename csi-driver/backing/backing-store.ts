@@ -23,10 +23,8 @@ import { RangeLocks } from './range-locks.ts'
 import { planZero } from './zero-plan.ts'
 
 export { backoffMs } from './backoff.ts'
-export { RUN_SECTORS_MAX, RunCursor } from './coalesce.ts'
+export { RunCursor } from './coalesce.ts'
 export { BackingHealth } from './health.ts'
-export type { BackingIdentity } from '../io/backing-identity.ts'
-export { compareIdentity, identityError } from './identity.ts'
 
 /** An operation that takes longer makes the backing "not answering" in status; nothing is cancelled. */
 export const NOT_ANSWERING_AFTER_MS: Ms = 10_000

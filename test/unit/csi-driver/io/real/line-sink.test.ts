@@ -40,7 +40,7 @@ test('last words are there when flushSync returns', () => {
 
 test('a pipe that nobody reads: refused after the limit, and goes on when it is read again', async () => {
   const path = join(directory, 'pipe')
-  await new Promise((resolve) => spawn('mkfifo', [path]).on('exit', resolve))
+  await new Promise((resolve) => spawn('sh', ['-c', 'mkfifo "$0"', path]).on('exit', resolve))
   // Opened for both directions, so that opening does not wait for a reader.
   const fd = openSync(path, 'r+')
   const sink = new DescriptorLineSink(fd)
