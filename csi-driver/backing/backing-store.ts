@@ -25,6 +25,7 @@ import { planZero } from './zero-plan.ts'
 export { backoffMs } from './backoff.ts'
 export { RunCursor } from './coalesce.ts'
 export { BackingHealth } from './health.ts'
+export { compareIdentity } from './identity.ts'
 
 /** An operation that takes longer makes the backing "not answering" in status; nothing is cancelled. */
 export const NOT_ANSWERING_AFTER_MS: Ms = 10_000
