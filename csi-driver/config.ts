@@ -55,7 +55,7 @@ export const serveSchema = {
     multipleOf: MIB,
     defaultText: 'the size of the existing file or partition, otherwise 4GiB',
     help: 'Log and read cache together.',
-    why: 'See "How the cache is split". An existing cache keeps its size: a new one needs --format-cache.',
+    why: 'See "How the cache is split". An existing cache keeps its size; for another one, stop clean and name a new file.',
   }),
   resource: choiceSetting({
     choices: ['flash', 'memory'],

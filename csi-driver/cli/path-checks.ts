@@ -3,7 +3,7 @@
 import { printSize } from '../../base/setting-kinds.ts'
 import type { SettingProblem } from '../../base/settings.ts'
 import { MIB, type Bytes } from '../../base/units.ts'
-import type { ServeSettings } from '../config.ts'
+import { CACHE_BYTES_MIN, type ServeSettings } from '../config.ts'
 import type { PathFacts } from './path-facts.ts'
 import { bytesText } from './quantity-text.ts'
 
@@ -104,13 +104,13 @@ function resourceProblem(cache: PathFacts, resource: ServeSettings['resource']):
   return null
 }
 
-function cacheSpaceProblem({ cache, cacheBytes, settings }: ServeFacts): string | null {
+function cacheSpaceProblem({ cache, cacheBytes }: ServeFacts): string | null {
   const size = printSize(cacheBytes)
-  if (cache.kind === 'block' && cache.sizeBytes < cacheBytes) {
-    return `is smaller than --cache-size ${size} path=${cache.given} found=${bytesText(cache.sizeBytes)}`
-  }
-  if (cache.kind === 'file' && cache.sizeBytes > 0 && cache.sizeBytes !== cacheBytes && !settings.formatCache) {
-    return `has another size than --cache-size ${size}; leave that flag out, or replace the cache with --format-cache path=${cache.given} found=${bytesText(cache.sizeBytes)}`
+  const found = `path=${cache.given} found=${bytesText(cache.sizeBytes)}`
+  if (cacheBytes < CACHE_BYTES_MIN) return `is too small for a cache; at least ${printSize(CACHE_BYTES_MIN)} ${found}`
+  if (cache.kind === 'block' && cache.sizeBytes < cacheBytes) return `is smaller than --cache-size ${size} ${found}`
+  if (cache.kind === 'file' && cache.sizeBytes > 0 && cache.sizeBytes < cacheBytes) {
+    return `is smaller than --cache-size ${size}; leave that flag out, or name a file that does not exist yet ${found}`
   }
   const missingBytes = cacheBytes - cache.allocatedBytes
   if (cache.kind !== 'block' && missingBytes > cache.freeBytes) {

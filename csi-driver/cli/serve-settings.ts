@@ -133,9 +133,7 @@ async function decide(volume: string, settings: ServeSettings): Promise<ServeRea
 
 function cacheBytesOf(cache: PathFacts, settings: ServeSettings): Bytes {
   const kind = cache.kind === 'block' || cache.kind === 'file' ? cache.kind : 'none'
-  // A file that is formatted is made anew.
-  const sizeBytes = settings.formatCache && kind === 'file' ? 0 : cache.sizeBytes
-  return cacheBytesFor(settings.cacheSize, { kind, sizeBytes })
+  return cacheBytesFor(settings.cacheSize, { kind, sizeBytes: cache.sizeBytes })
 }
 
 function sectorBytesOf(backing: PathFacts, settings: ServeSettings): 512 | 4096 {

@@ -9,6 +9,7 @@
 //   no-resend    engine   empty; the kernel cannot send requests again, so a crash must not be answered by a restart
 //   build        engine   root directory of the build whose engine is started next (`forebay upgrade --build`)
 //   session.json engine   what its successor needs to go on with the same connection; format owned by main.ts
+import { createHash } from 'node:crypto'
 
 /** Everything that only lives as long as the boot. */
 export const RUNTIME_DIRECTORY = '/run/forebay'
@@ -43,5 +44,12 @@ export type StorageIdentity =
 export function storageLockFile(identity: StorageIdentity): string {
   if (identity.kind === 'block') return lockFile(`storage-block-${identity.major}-${identity.minor}`)
   const { directoryDevice, directoryInode, name } = identity
-  return lockFile(`storage-file-${directoryDevice}-${directoryInode}-${encodeURIComponent(name).slice(0, 150)}`)
+  return lockFile(`storage-file-${directoryDevice}-${directoryInode}-${PLAIN_NAME.test(name) ? name : digest(name)}`)
+}
+
+/** Names that may stand in a lock's name as they are. A digest begins with a character that none of them has. */
+const PLAIN_NAME = /^[A-Za-z0-9._-]{1,128}$/
+
+function digest(name: string): string {
+  return `~${createHash('sha256').update(name).digest('hex').slice(0, 32)}`
 }
