@@ -12,6 +12,7 @@ import type { Phase } from '../register/record.ts'
 import type { ExtentIndex } from './index/extent-index.ts'
 import type { ZeroRanges } from './index/zero-ranges.ts'
 import type { ReadCache } from './read-cache/read-cache.ts'
+import { UnflushedWrites } from './unflushed-writes.ts'
 import type { VolumePorts, VolumeSettings } from './volume-settings.ts'
 
 export interface EngineCounters {
@@ -68,8 +69,7 @@ export class EngineCore {
   frozen = 0
   /** A through-write is flushed before its acknowledgement until the device passes flushes on (DESIGN.md §3). */
   flushBeforeAck = true
-  /** Through-writes were acknowledged that no flush of the backing covers yet. */
-  backingUnflushed = false
+  readonly unflushed: UnflushedWrites
   /** Moves with every settle and trim: an asynchronous read of the log that saw another value looks again. */
   trimCount = 0
   /** Every record up to here is applied to the index. */
@@ -119,6 +119,7 @@ export class EngineCore {
     this.run = parts.run
     this.sizeBytes = parts.sizeBytes
     this.recordBlocksMax = parts.recordBlocksMax
+    this.unflushed = new UnflushedWrites(parts.backing)
     assert(parts.slotsStart % BLOCK_BYTES === 0, `read-cache slots must start on a block start=${parts.slotsStart}`)
   }
 

@@ -151,7 +151,7 @@ export class PhaseControl {
       // Every through-write is durable before the device stops passing flushes on.
       const error = await once((done) => core.backing.flush(done))
       if (error !== null) throw new CacheError('retry', 'CACHE_BACKING_FLUSH', `the backing could not be flushed reason=${error.message}`)
-      core.backingUnflushed = false
+      core.unflushed.clear()
       host.edges.paused = false
       await this.move('want-write-back')
       core.reason = ''

@@ -182,7 +182,7 @@ export class ThroughPath {
       core.backing.flushSince(operation.flushGeneration, operation.flushed)
       return
     }
-    core.backingUnflushed = true
+    core.unflushed.note()
     this.end(operation, REQUEST_OK)
   }
 

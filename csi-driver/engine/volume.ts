@@ -29,7 +29,7 @@ import { PhaseControl } from './phase-control.ts'
 import { ReadPath } from './read-path.ts'
 import type { RecoveredRequests } from './recovered-requests.ts'
 import type { Request } from './request.ts'
-import { REQUEST_EIO, REQUEST_FLUSH, REQUEST_OK, REQUEST_READ, REQUEST_WRITE, REQUEST_ZERO } from './request.ts'
+import { REQUEST_FLUSH, REQUEST_OK, REQUEST_READ, REQUEST_WRITE, REQUEST_ZERO } from './request.ts'
 import { resultOf, ThroughPath } from './through-path.ts'
 import type { VolumePorts, VolumeSettings, WritePolicy } from './volume-settings.ts'
 import { WritePath } from './write-path.ts'
@@ -61,8 +61,6 @@ export class Volume {
   /** Re-sent requests that the log holds and that wait for the backing (DrainWT). */
   private recoveredWaiting: { readonly request: Request; readonly seq: number }[] = []
   private writesHeld = 0
-  /** Failed flushes of the backing that a flush of the user has answered for. */
-  private flushGenerationTold = 0
   private suspended = false
   private releasing = false
   private releaseTimerSet = false
@@ -288,19 +286,9 @@ export class Volume {
   private flush(request: Request): void {
     const { core } = this
     core.counters.flushes += 1
-    const durable = !core.backingUnflushed && (core.phase !== 'WriteThrough' || core.flushBeforeAck)
-    if (durable) {
-      this.flushGenerationTold = core.backing.flushGeneration
-      request.complete(REQUEST_OK)
-      return
-    }
-    core.backing.flush((error) => {
-      // A flush that somebody else asked for and that failed may have dropped what this user was answered before: he
-      // hears of it once, as from a disk of his own (R2).
-      const dropped = core.backing.flushGeneration !== this.flushGenerationTold
-      this.flushGenerationTold = core.backing.flushGeneration
-      request.complete(error === null && dropped ? REQUEST_EIO : resultOf(error))
-    })
+    if (core.unflushed.any || (core.phase === 'WriteThrough' && !core.flushBeforeAck)) {
+      core.unflushed.flush((error) => request.complete(resultOf(error)))
+    } else request.complete(REQUEST_OK)
   }
 
   /** Rule 3.4: a re-sent request whose record is in the log is answered from it, by the rule of the present phase. */

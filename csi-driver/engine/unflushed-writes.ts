@@ -1,0 +1,46 @@
+// Writes that were acknowledged from the backing and that no flush covers yet. A flush that fails may have dropped them,
+// whoever asked for it (R2): the user's next flush must then fail once, as on a disk of his own, although the device
+// flushes well again.
+import { IoError } from '../../base/errors.ts'
+import type { BackingStore } from '../backing/backing-store.ts'
+import type { IoDone } from '../io/storage.ts'
+
+export class UnflushedWrites {
+  private readonly backing: BackingStore
+  private acknowledged = 0
+  /** Of `acknowledged`: those that a flush made durable or the user knows to be lost. */
+  private settled = 0
+  /** flushGeneration when the oldest of the others was acknowledged. */
+  private generation = 0
+
+  constructor(backing: BackingStore) {
+    this.backing = backing
+  }
+
+  get any(): boolean {
+    return this.acknowledged > this.settled
+  }
+
+  /** A write is acknowledged now, without a flush. */
+  note(): void {
+    if (!this.any) this.generation = this.backing.flushGeneration
+    this.acknowledged += 1
+  }
+
+  /** A flush outside has covered everything. */
+  clear(): void {
+    this.settled = this.acknowledged
+  }
+
+  /** The user's flush: fails when it fails, or when an earlier one failed since the oldest write that it must cover. */
+  flush(done: IoDone): void {
+    const covered = this.acknowledged
+    const before = this.any ? this.generation : this.backing.flushGeneration
+    this.backing.flush((error) => {
+      const dropped = this.backing.flushGeneration !== before
+      this.settled = Math.max(this.settled, covered)
+      this.generation = this.backing.flushGeneration
+      done(error ?? (dropped ? new IoError('EIO', `an earlier flush of the backing failed backing=${this.backing.name}`) : null))
+    })
+  }
+}
