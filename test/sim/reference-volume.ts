@@ -478,6 +478,11 @@ class ReferenceVolume implements SimulatedVolume {
   }
 }
 
+/** Batch up to which a checkpoint says that everything is destaged. */
+export function referenceCheckpoint(data: Buffer): number | null {
+  return (readHeader(data) as Checkpoint | null)?.batch ?? null
+}
+
 function writeHeader(buffer: Buffer, header: object): void {
   const text = JSON.stringify(header)
   buffer.fill(0, 0, BLOCK_BYTES)

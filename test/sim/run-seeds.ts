@@ -1,9 +1,9 @@
 // Runs seeds and sums up. Every tenth seed runs twice: the hashes of both traces must be equal, or chance or time came
 // in by another door than the ports.
 import type { OpenVolume } from './machine.ts'
-import { type Scenario, withinBudget } from './scenario.ts'
-import { openReferenceVolume, type ReferenceBug } from './reference-volume.ts'
+import type { ReferenceBug } from './reference-volume.ts'
 import { type RunResult, Simulation } from './simulation.ts'
+import { engineSubject, referenceSubject, type Subject } from './subject.ts'
 
 /** One seed in that many runs twice. */
 const REPEAT_EVERY = 10
@@ -23,18 +23,8 @@ export interface Summary {
   failures: { seed: string; violations: readonly string[] }[]
 }
 
-/** The volume under test; `change` adapts scenarios to what it claims. */
-export interface Subject {
-  readonly openVolume: OpenVolume
-  readonly change?: (scenario: Scenario) => Scenario
-  /** Keep the whole trace. */
-  readonly trace?: boolean
-}
-
-export async function runSeed(seed: string, { openVolume, change, trace }: Subject): Promise<RunResult> {
-  const simulation = new Simulation(seed, openVolume, change)
-  if (trace === true) simulation.world.trace.keepAll()
-  return simulation.run()
+export async function runSeed(seed: string, subject: Subject): Promise<RunResult> {
+  return new Simulation(seed, subject).run()
 }
 
 export async function runSeeds(
@@ -97,8 +87,8 @@ export async function main(args: readonly string[], print: (line: string) => voi
     print(options)
     return 2
   }
-  const volume = options.reference === null ? { openVolume: await engine() } : referenceSubject(options.reference)
-  const subject: Subject = { ...volume, trace: options.trace }
+  const volume = options.reference === null ? engineSubject(await engine()) : referenceSubject(options.reference)
+  const subject: Subject = { ...volume, wholeTrace: options.trace }
   print(`simulator seeds=${options.seeds.length} first=${options.seeds[0]} repeat: ${options.command}`)
   const summary = await runSeeds(options.seeds, subject, (result) => printFailure(result, options.trace, print))
   const failed = summary.failures[0]?.seed
@@ -116,11 +106,6 @@ function printFailure(result: RunResult, withTrace: boolean, print: (line: strin
   for (const { checker, rule, message, atMs } of result.violations) {
     print(`seed ${result.seed}: ${checker} (${rule}) at ${atMs.toFixed(3)} ms: ${message}`)
   }
-}
-
-/** The reference volume, which does not claim to notice damage at rest. */
-export function referenceSubject(bug: ReferenceBug): Subject {
-  return { openVolume: openReferenceVolume(bug), change: withinBudget }
 }
 
 async function engine(): Promise<OpenVolume> {

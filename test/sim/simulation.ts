@@ -15,10 +15,11 @@ import { SurvivorsChecker } from './checkers/survivors.ts'
 import { TrimChecker } from './checkers/trim.ts'
 import { FrontEnd } from './front-end.ts'
 import { runIncident } from './incidents.ts'
-import { type Life, Machine, type OpenVolume, type SimulatedVolume, settingsFor } from './machine.ts'
+import { type Life, Machine, type SimulatedVolume, settingsFor } from './machine.ts'
 import { Oracle } from './oracle.ts'
 import { Report, type Violation } from './report.ts'
 import { drawScenario, LOG_START, type Scenario } from './scenario.ts'
+import type { Subject } from './subject.ts'
 import { Workload } from './workload.ts'
 import { World } from './world.ts'
 
@@ -60,7 +61,7 @@ export class Simulation {
   readonly survivors: SurvivorsChecker
   readonly generation: GenerationChecker
   readonly counts: Record<string, number> = {}
-  readonly openVolume: OpenVolume
+  readonly subject: Subject
   volume: SimulatedVolume | null = null
   life: Life | null = null
   /** The cache device was taken away for good. */
@@ -68,11 +69,12 @@ export class Simulation {
   end = 'complete'
   private session = 0n
 
-  constructor(seed: string, openVolume: OpenVolume, change: (scenario: Scenario) => Scenario = (scenario) => scenario) {
-    this.openVolume = openVolume
+  constructor(seed: string, subject: Subject) {
+    this.subject = subject
     this.prng = createPrng(seed).fork('simulation')
-    this.scenario = change(drawScenario(createPrng(seed).fork('scenario')))
+    this.scenario = subject.change(drawScenario(createPrng(seed).fork('scenario')))
     this.world = new World(seed)
+    if (subject.wholeTrace) this.world.trace.keepAll()
     this.machine = new Machine(this.world, this.scenario)
     this.report = new Report(this.world.trace, () => this.world.nowMs)
     this.oracle = new Oracle(this.scenario.workload.sectors)
@@ -87,8 +89,8 @@ export class Simulation {
     this.workload = new Workload(this.world, this.frontEnd, this.scenario.workload)
     const scene = this.scene()
     const log = new LogContents(this.machine.cache, scene.logStart, scene.logEnd)
-    this.generation = new GenerationChecker(scene)
-    this.survivors = new SurvivorsChecker(scene, this.machine, this.openVolume)
+    this.generation = new GenerationChecker(scene, subject.checkpointOf)
+    this.survivors = new SurvivorsChecker(scene, this.machine, subject.openVolume)
     this.checkers.push(
       new AckChecker(scene, log),
       new TrimChecker(scene, log),
@@ -304,7 +306,7 @@ export class Simulation {
     }
     const settings = settingsFor(this.scenario, { start, session: this.session, acceptDataLoss: false, formatCache: false })
     try {
-      const opened = await this.settle(this.openVolume(life.ports, settings), OPEN_MS_MAX)
+      const opened = await this.settle(this.subject.openVolume(life.ports, settings), OPEN_MS_MAX)
       if (opened === undefined) {
         if (!life.process.alive) return 'died'
         this.report.add('liveness', 'invariant 10', 'open does not end')

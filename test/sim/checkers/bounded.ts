@@ -5,7 +5,7 @@ import type { Process } from '../world.ts'
 import type { Checker, Scene, VolumeStatus } from './checker.ts'
 
 /** Far above what the engine's own named limits add up to; a leak passes it within a run. */
-export const IN_FLIGHT_MAX = 256
+export const IN_FLIGHT_MAX = 1024
 export const TIMERS_MAX = 64
 /** Dirty data may pass its limit by that many of the largest writes: what is being committed when the limit is met. */
 export const DIRTY_OVERRUN_WRITES_MAX = 2

@@ -1,6 +1,6 @@
 // DESIGN.md §3, destage: between generations the backing alone is a crash-consistent image of the past. Looked at when a
-// superblock is written (a checkpoint among them) while the last thing that happened to the backing was a flush, in
-// lives of the engine that have only ever acknowledged from the log (a through-write is allowed to run ahead).
+// checkpoint is written that says that more of the log is destaged, while the last thing that happened to the backing
+// was a flush, in runs that have only ever acknowledged from the log (a through-write is allowed to run ahead).
 //
 // An image is a consistent cut if no version in it was submitted after the acknowledgement of one that is missing: with
 // T the latest submission among the versions present, every sector must be legal for somebody who looks at T.
@@ -19,9 +19,12 @@ export class GenerationChecker implements Checker {
   pureWriteBack = true
   private readonly scene: Scene
   private flushedSinceWrite = false
+  private destagedUpTo = Number.POSITIVE_INFINITY
+  private readonly checkpointOf: (data: Buffer) => number | null
 
-  constructor(scene: Scene) {
+  constructor(scene: Scene, checkpointOf: (data: Buffer) => number | null) {
     this.scene = scene
+    this.checkpointOf = checkpointOf
   }
 
   onSubmit(disk: SimulatedDisk, operation: DiskOperation): void {
@@ -30,8 +33,12 @@ export class GenerationChecker implements Checker {
       return
     }
     const [range] = operation.ranges
-    if (operation.kind !== 'write' || range === undefined || range.position >= this.scene.logStart) return
-    if (this.flushedSinceWrite && this.pureWriteBack && !this.scene.beyondBudget) this.checkCut()
+    if (operation.data === null || range === undefined || range.position >= this.scene.logStart) return
+    const destaged = this.checkpointOf(operation.data)
+    if (destaged === null) return
+    const isCheckpoint = destaged > this.destagedUpTo
+    this.destagedUpTo = destaged
+    if (isCheckpoint && this.flushedSinceWrite && this.pureWriteBack && !this.scene.beyondBudget) this.checkCut()
   }
 
   onEnd(disk: SimulatedDisk, operation: DiskOperation, error: Error | null): void {
