@@ -11,6 +11,8 @@ import { systemClock } from './io/real/system-clock.ts'
 
 const STDERR = 2
 
+const sink = new DescriptorLineSink(STDERR)
+
 async function main(words: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   const { plan, problems } = await readServe(words)
   if (plan === null) {
@@ -18,7 +20,6 @@ async function main(words: readonly string[], environment: NodeJS.ProcessEnv): P
     return EXIT_REFUSED
   }
   const { settings, volume } = plan
-  const sink = new DescriptorLineSink(STDERR)
   const log = createWinstonLog({ format: settings.logFormat, level: 'info', clock: systemClock, sink }).child({ volume })
   const restart = environment['FOREBAY_START'] === 'restart'
   const served = new ServedVolume(
@@ -59,4 +60,6 @@ function explain(error: unknown): number {
   return error.kind === 'fenced' ? EXIT_NO_RESTART : EXIT_FAILURE
 }
 
-process.exit(await main(process.argv.slice(2), process.env))
+const status = await main(process.argv.slice(2), process.env)
+sink.flushSync()
+process.exit(status)

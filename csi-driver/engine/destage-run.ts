@@ -29,7 +29,9 @@ export class DestageRun {
   /** Fragments of the snapshot that the run touches: [firstEntry, endEntry). */
   firstEntry = 0
   endEntry = 0
+  /** Failed writes to the backing, and failed reads of the cache. */
   attempts = 0
+  readAttempts = 0
   private readonly core: EngineCore
   private readonly reader: CacheReader
   private readonly written: IoDone
@@ -46,12 +48,17 @@ export class DestageRun {
   start(snapshot: GenerationSnapshot, cursor: RunCursor, entryOffset: number, owner: RunOwner): void {
     this.owner = owner
     this.attempts = 0
+    this.readAttempts = 0
     this.startSector = cursor.startSector
     this.bytes = (cursor.endSector - cursor.startSector) * SECTOR_BYTES
     this.firstEntry = cursor.firstEntry + entryOffset
     this.endEntry = cursor.endEntry + entryOffset
     this.reader.clear()
     for (let i = this.firstEntry; i < this.endEntry; i += 1) this.addFragment(snapshot, i, cursor.endSector)
+    this.reader.start(this.buffer)
+  }
+
+  readAgain(): void {
     this.reader.start(this.buffer)
   }
 
@@ -84,6 +91,7 @@ export class DestageRun {
 
   private onRead(result: CacheReadResult): void {
     if (result !== 'ok') {
+      this.readAttempts += 1
       const why = result === 'error' ? (this.reader.lastError?.message ?? 'input/output error') : 'checksum mismatch'
       this.owner?.onRunUnreadable(this, `dirty data unreadable sector=${this.startSector} bytes=${this.bytes} reason=${why}`)
       return

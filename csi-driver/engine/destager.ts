@@ -8,7 +8,7 @@ import { CONCURRENCY_MAX, concurrencyAt, shouldBegin } from './destage-rate.ts'
 import { DestageRun } from './destage-run.ts'
 import type { EdgeHashes } from './edge-hashes.ts'
 import type { EngineCore } from './engine-core.ts'
-import { DirtyUnreadableError, Generation, GenerationAbandonedError, type GenerationHost, once } from './generation.ts'
+import { Generation, GenerationAbandonedError, type GenerationHost, once } from './generation.ts'
 
 /** How often age and idleness are looked at. */
 const TICK_MS: Ms = 250
@@ -24,13 +24,20 @@ export interface DestagerEvents {
   onRelief(): void
   /** A checkpoint could not be written: the cache device failed. */
   onCheckpointFailed(message: string): void
-  /** Dirty data cannot be read or is not what was written. Destage has stopped for good. */
+  /** Dirty data cannot be read or is not what was written; it goes on being tried. */
   onDirtyUnreadable(message: string): void
+  /** It could be read after all. */
+  onDirtyReadable(): void
+}
+
+/** Somebody waits for a destage that cannot end, since dirty data cannot be read. */
+export class DirtyUnreadableError extends Error {
+  override readonly name = 'DirtyUnreadableError'
 }
 
 export class Destager implements GenerationHost {
   stopping = false
-  /** Set when dirty data turned out unreadable; nothing is destaged from then on. */
+  /** Set while dirty data cannot be read. */
   stuck: string | null = null
   private readonly core: EngineCore
   private readonly events: DestagerEvents
@@ -82,13 +89,24 @@ export class Destager implements GenerationHost {
     return concurrencyAt(this.events.fill(), this.isUrgent())
   }
 
+  onUnreadable(message: string): void {
+    this.stuck = message
+    this.notify()
+    this.events.onDirtyUnreadable(message)
+  }
+
+  onReadable(): void {
+    this.stuck = null
+    this.events.onDirtyReadable()
+  }
+
   onSettled(): void {
     this.events.onRelief()
   }
 
   /** Looks whether a generation should begin. Cheap; called after every commit. */
   poke(): void {
-    if (this.running !== null || this.stopping || this.stuck !== null || !this.core.dirty) return
+    if (this.running !== null || this.stopping || !this.core.dirty) return
     if (!this.wanted()) return
     this.running = this.cycle()
   }
@@ -115,12 +133,31 @@ export class Destager implements GenerationHost {
   async destageOnce(): Promise<void> {
     while (this.running !== null) {
       // oxlint-disable-next-line eslint/no-await-in-loop -- one generation at a time
-      await this.running
+      await this.endOf(this.running)
     }
     this.throwIfOver()
     this.running = this.cycle(true)
-    await this.running
+    await this.endOf(this.running)
     this.throwIfOver()
+  }
+
+  /** The end of a cycle; throws when it cannot end because dirty data is unreadable. */
+  private async endOf(cycle: Promise<void>): Promise<void> {
+    let ended = false
+    const finished = cycle.then(() => {
+      ended = true
+    })
+    while (!ended) {
+      this.throwIfOver()
+      // oxlint-disable-next-line eslint/no-await-in-loop -- woken by notify
+      await Promise.race([finished, this.nextNotice()])
+    }
+  }
+
+  private nextNotice(): Promise<void> {
+    return new Promise((resolve) => {
+      this.waiting.push(resolve)
+    })
   }
 
   /** No generation begins any more; resolves when the one under way has let go of its I/O. */
@@ -158,15 +195,12 @@ export class Destager implements GenerationHost {
     await Promise.resolve()
     try {
       if (force) await this.runGeneration()
-      while (this.core.dirty && !this.stopping && this.stuck === null && this.wanted()) {
+      while (this.core.dirty && !this.stopping && this.wanted()) {
         // oxlint-disable-next-line eslint/no-await-in-loop -- one generation at a time
         await this.runGeneration()
       }
     } catch (error) {
-      if (error instanceof DirtyUnreadableError) {
-        this.stuck = error.message
-        this.events.onDirtyUnreadable(error.message)
-      } else if (!(error instanceof GenerationAbandonedError)) throw error
+      if (!(error instanceof GenerationAbandonedError)) throw error
     } finally {
       this.generation = null
       this.running = null
@@ -208,9 +242,7 @@ export class Destager implements GenerationHost {
     while (!condition()) {
       if (this.stopping) throw new GenerationAbandonedError('the engine stops')
       // oxlint-disable-next-line eslint/no-await-in-loop -- woken by notify
-      await new Promise<void>((resolve) => {
-        this.waiting.push(resolve)
-      })
+      await this.nextNotice()
     }
   }
 

@@ -23,9 +23,8 @@ import { SECTORS_OF_MASK } from './index/sector-mask.ts'
 /** A flush in the middle of a generation after so much data. */
 const SETTLE_EVERY_BYTES: Bytes = 16 * MIB
 
-export class DirtyUnreadableError extends Error {
-  override readonly name = 'DirtyUnreadableError'
-}
+/** Reads of the same dirty data that fail before anybody is told; about 3 s with their pauses. */
+export const UNREADABLE_ATTEMPTS = 6
 
 /** The engine stops: the generation was given up at a place where nothing is lost. */
 export class GenerationAbandonedError extends Error {
@@ -39,6 +38,10 @@ export interface GenerationHost {
   readonly stopping: boolean
   /** Dirty bytes fell. */
   onSettled(): void
+  /** Dirty data cannot be read from the cache, or is not what was written, although it was tried some times. */
+  onUnreadable(message: string): void
+  /** All of what could not be read could be read after all. */
+  onReadable(): void
 }
 
 export class Generation {
@@ -60,7 +63,8 @@ export class Generation {
   /** Flushed runs that touched each fragment: a block with a hole is written by several, and is clean after the last. */
   private readonly flushedRuns: Uint8Array
   private wake: (() => void) | null = null
-  private unreadable: string | null = null
+  /** Runs whose data cannot be read at present. */
+  private unreadable = 0
   /** Bytes of the snapshot that are durable on the backing. */
   settledBytes: Bytes = 0
 
@@ -110,12 +114,11 @@ export class Generation {
 
   private throwIfOver(): void {
     if (this.host.stopping) throw new GenerationAbandonedError('the engine stops')
-    if (this.unreadable !== null && this.inFlight === 0) throw new DirtyUnreadableError(this.unreadable)
   }
 
   /** Starts as many runs as the rate allows; true while there are more. */
   private startRuns(): boolean {
-    if (this.unreadable !== null || this.host.stopping) return false
+    if (this.host.stopping) return false
     while (this.inFlight < Math.min(this.host.concurrency(), this.runs.length)) {
       if (!this.cursor.next()) return false
       const run = this.idleRuns.pop() as DestageRun
@@ -146,15 +149,28 @@ export class Generation {
     })
   }
 
-  /** Called by a run whose data could not be read from the cache, or is not what was written. */
+  /**
+   * Called by a run whose data could not be read from the cache, or is not what was written. It is tried for ever, since
+   * a device may come back; who waits for the end of the generation is told when it does not do so soon.
+   */
   onRunUnreadable(run: DestageRun, message: string): void {
-    this.core.counters.dirtyMismatches += 1
-    this.unreadable ??= message
-    this.release(run)
+    if (run.readAttempts === UNREADABLE_ATTEMPTS) {
+      this.core.counters.dirtyMismatches += 1
+      this.unreadable += 1
+      this.host.onUnreadable(message)
+    }
+    this.core.ports.timers.after(backoffMs(run.readAttempts, this.prng), () => {
+      if (this.host.stopping) this.release(run)
+      else run.readAgain()
+    })
   }
 
   /** Called by a run as soon as its data is in memory and verified. */
   onRunRead(run: DestageRun): void {
+    if (run.readAttempts >= UNREADABLE_ATTEMPTS) {
+      this.unreadable -= 1
+      if (this.unreadable === 0) this.host.onReadable()
+    }
     this.fills.offer(this.snapshot, run)
   }
 

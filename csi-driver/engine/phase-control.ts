@@ -6,10 +6,10 @@ import { MIB } from '../../base/units.ts'
 import { movePhase, type PhaseEvent } from '../protocol/phase-table.ts'
 import { closeClean, setPhase } from '../protocol/register-transitions.ts'
 import type { RegisterClient } from '../register/register-client.ts'
-import type { Destager } from './destager.ts'
+import { type Destager, DirtyUnreadableError } from './destager.ts'
 import type { EdgeHashes } from './edge-hashes.ts'
 import type { EngineCore } from './engine-core.ts'
-import { DirtyUnreadableError, once } from './generation.ts'
+import { once } from './generation.ts'
 import type { WritePolicy } from './volume-settings.ts'
 
 /** With so little left, the last generation is short enough to hold writers for. */
@@ -36,6 +36,8 @@ export class PhaseControl {
   private readonly host: PhaseHost
   private readonly core: EngineCore
   private turn: Promise<unknown> = Promise.resolve()
+  /** Lets writes go on that wait since the cache device failed. */
+  private cacheFailureHold: () => void = () => undefined
 
   constructor(host: PhaseHost, policy: WritePolicy) {
     this.host = host
@@ -81,6 +83,7 @@ export class PhaseControl {
   /** The cache device failed a write: go on without it if everything can still be read (issue of invariant 9). */
   cacheFailed(message: string): Promise<void> {
     const release = this.host.holdWrites()
+    this.cacheFailureHold = release
     return this.inTurn(async () => {
       this.core.reason = `cache device failed: ${message}`
       this.core.ports.log.event('engine.cache_failed', { reason: message, phase: this.core.phase }, 'error')
@@ -100,10 +103,23 @@ export class PhaseControl {
     })
   }
 
-  /** Acknowledged data can be read from nowhere: the volume stays as it is until the user decides (invariant 9). */
+  /** Acknowledged data can be read from nowhere: writes wait until it can, or until the user decides (invariant 9). */
   dirtyUnreadable(message: string): Promise<void> {
-    this.host.holdWrites()
     return this.inTurn(() => this.block(message))
+  }
+
+  /** What could not be read has been read: the volume goes on where it was. */
+  dirtyReadable(): Promise<void> {
+    return this.inTurn(async () => {
+      if (this.core.phase !== 'Blocked' || this.host.destager.stuck !== null) return
+      await this.move('dirty-readable')
+      this.core.reason = this.core.cacheFailure === null ? '' : `cache device failed: ${this.core.cacheFailure}`
+      if (this.core.cacheFailure !== null) {
+        await this.leaveLog(this.cacheFailureHold)
+        this.core.readCache.clear()
+      } else if (this.policy === 'write-back') await this.toWriteBack()
+      else await this.toWriteThrough('policy write-through')
+    })
   }
 
   private async block(message: string): Promise<void> {

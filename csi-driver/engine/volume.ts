@@ -75,7 +75,7 @@ export class Volume {
     const scratch = new ScratchPool(core.ports.memory)
     this.fills = new CacheFills(core)
     this.reads = new ReadPath(core, this.fills, scratch, {
-      onDirtyUnreadable: (message) => this.onDirtyUnreadable(message),
+      onDirtyUnreadable: (message) => core.ports.log.event('engine.read_failed', { reason: message }, 'error'),
     })
     this.writes = new WritePath(core, {
       onCommitted: () => this.onProgress(),
@@ -90,7 +90,8 @@ export class Volume {
       onBackingHas: (seq) => this.answerRecovered(seq),
       onRelief: () => this.onProgress(),
       onCheckpointFailed: (message) => this.onLogFailed(message, []),
-      onDirtyUnreadable: (message) => this.onDirtyUnreadable(message),
+      onDirtyUnreadable: (message) => this.background(this.phases.dirtyUnreadable(message)),
+      onDirtyReadable: () => this.background(this.phases.dirtyReadable()),
     })
     this.phases = new PhaseControl(this.phaseHost(), core.settings.writePolicy)
     core.backing.listener = {
@@ -366,10 +367,6 @@ export class Volume {
     const again = unlogged.map((item) => this.through.reclaim(item.request) ?? item)
     this.parked.addFirst(again)
     this.background(this.phases.cacheFailed(message))
-  }
-
-  private onDirtyUnreadable(message: string): void {
-    this.background(this.phases.dirtyUnreadable(message))
   }
 
   private background(move: Promise<void>): void {

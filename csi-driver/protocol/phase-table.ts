@@ -5,7 +5,7 @@
 //   WriteBack ──want-write-through / close──▶ DrainWT ──log-empty──▶ WriteThrough ──close──▶ Closing ──▶ Detached
 //      ▲                                        │  ▲                      │
 //      └──────────────want-write-back───────────┘  └──cache-failed        └──want-write-back──▶ WriteBack
-//   any ──dirty-unreadable──▶ Blocked (only a new open with explicit acceptance leaves it)
+//   any ──dirty-unreadable──▶ Blocked ──dirty-readable──▶ DrainWT (else only a new open with explicit acceptance)
 import type { Phase } from '../register/record.ts'
 
 export type PhaseEvent =
@@ -18,6 +18,8 @@ export type PhaseEvent =
   | 'cache-failed'
   /** Acknowledged data exists that can be read from no copy. */
   | 'dirty-unreadable'
+  /** It could be read after all: the device came back. */
+  | 'dirty-readable'
   | 'close'
 
 export const PHASE_EVENTS: readonly PhaseEvent[] = [
@@ -26,6 +28,7 @@ export const PHASE_EVENTS: readonly PhaseEvent[] = [
   'log-empty',
   'cache-failed',
   'dirty-unreadable',
+  'dirty-readable',
   'close',
 ]
 
