@@ -18,6 +18,10 @@ export const COMMANDS: ReadonlyMap<string, Load> = new Map<string, Load>([
   ['cleanup', async () => (await import('./cleanup.ts')).cleanupCommand],
 ])
 
-export function loadAll(): Promise<Command[]> {
-  return Promise.all([...COMMANDS.values()].map((load) => load()))
+export async function loadAll(): Promise<Command[]> {
+  const commands: Command[] = []
+  // One after the other: the loader of the tests fails when modules that share others are linked at once.
+  // oxlint-disable-next-line eslint/no-await-in-loop
+  for (const load of COMMANDS.values()) commands.push(await load())
+  return commands
 }

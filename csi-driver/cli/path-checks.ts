@@ -40,7 +40,7 @@ function wrap(where: string, problem: string | null): SettingProblem[] {
 
 /** Names with a line break would break the lines that the holder reads. */
 function nameProblem(facts: PathFacts): string | null {
-  return facts.path.includes('\n') ? 'has a line break in its name; rename it' : null
+  return facts.path.includes('\n') ? `has a line break in its name; rename it path=${JSON.stringify(facts.path)}` : null
 }
 
 function backingProblem({ backing }: ServeFacts): string | null {
@@ -69,7 +69,8 @@ function sectorProblem({ backing, settings }: ServeFacts): string | null {
   if (sectorBytes < own) {
     return `has sectors of ${own} bytes; --sector-size must be at least that given=${sectorBytes}`
   }
-  if (sectorBytes !== 512 && sectorBytes !== 4096) return `has sectors of ${own} bytes; only 512 and 4096 are supported`
+  if (sectorBytes !== 512 && sectorBytes !== 4096)
+    return `has sectors of ${own} bytes; only 512 and 4096 are supported path=${backing.given}`
   if (backing.sizeBytes % sectorBytes !== 0) {
     return `is no multiple of the sector size ${sectorBytes}; give it such a size sizeBytes=${backing.sizeBytes}`
   }

@@ -33,7 +33,7 @@ const STEPS: readonly Step[] = [
 
 export const selfTestCommand = defineCommand({
   name: 'self-test',
-  summary: 'Prove that this build runs on this host, without touching any volume',
+  summary: 'Prove that this build runs on this host; touches no volume',
   positionals: [],
   schema: {},
   description: [
