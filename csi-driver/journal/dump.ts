@@ -13,6 +13,10 @@ export function hex64(value: bigint): string {
   return value.toString(16).padStart(16, '0')
 }
 
+function hex32(value: number): string {
+  return value.toString(16).padStart(8, '0')
+}
+
 function lineageText(entries: readonly LineageEntry[]): string {
   return entries.map((entry) => `${entry.logUuid}@${entry.firstBatchSeq}`).join(',') || '-'
 }
@@ -60,7 +64,7 @@ export function batchLines(view: BatchView, position: Bytes): string[] {
 }
 
 function recordLine(view: BatchView, index: number): string {
-  const unique = view.uniqueHigh(index) * 2 ** 32 + view.uniqueLow(index)
+  const unique = hex32(view.uniqueHigh(index)) + hex32(view.uniqueLow(index))
   const range = `seq=${view.firstSeq + index} sector=${view.sector(index)} sectors=${view.sectors(index)} unique=${unique}`
   if (view.op(index) !== OP_WRITE) return `  zero  ${range} mayUnmap=${view.flags(index) === FLAG_MAY_UNMAP}`
   return `  write ${range} payloadStart=${view.payloadStart(index)} dataHash=${hex64(view.dataHash(index))}`

@@ -3,6 +3,7 @@
 // order, and of the batch in flight at a crash either all or nothing. A crash leaves any subset of the 512-byte sectors
 // of each write in flight. Data is often a copy of what lies in the log (frames inside of frames) or the data of a torn
 // batch again (the front end re-sends), the two ways in which leftovers could pass for batches.
+import { deepEqual, equal } from 'node:assert/strict'
 import fc from 'fast-check'
 import { createPrng, type Prng } from '../../base/prng.ts'
 import { checkJournal } from '../../csi-driver/journal/invariants.ts'
@@ -121,8 +122,8 @@ class Harness {
     journal.append(builder, { ackedSeq, session: 1n, wallMs: 1 }, (error) => {
       batch.complete = error === null
     })
-    expect(journal.lastAppend.batchSeq).toBe(batch.batchSeq)
-    expect(journal.lastAppend.firstSeq).toBe(batch.firstSeq)
+    equal(journal.lastAppend.batchSeq, batch.batchSeq)
+    equal(journal.lastAppend.firstSeq, batch.firstSeq)
     if (journal.lastAppend.position === LOG_START && batch.batchSeq > 1) this.mark('wrapped')
   }
 
@@ -151,7 +152,7 @@ class Harness {
     if (batch === undefined) return
     this.tails.add(batch.batchSeq + 1)
     journal.checkpoint(batch.batchSeq, { wallMs: batch.batchSeq }, (error) => {
-      expect(error).toBeNull()
+      equal(error, null)
       this.settleTail(batch.batchSeq + 1)
     })
   }
@@ -170,16 +171,16 @@ class Harness {
     const storage = new MemoryStorage(this.storage.bytes)
     this.storage = storage
     const image = await readJournalImage({ storage, memory: heapMemory })
-    expect(checkJournal(image)).toEqual([])
+    deepEqual(checkJournal(image), [])
     const before = Buffer.from(storage.bytes)
     const opened = await open(storage)
-    expect(storage.bytes.equals(before)).toBe(true)
+    equal(storage.bytes.equals(before), true)
     const { tail } = await probed(storage)
-    expect(this.tails.has(tail.batchSeq)).toBe(true)
+    equal(this.tails.has(tail.batchSeq), true)
     this.settleTail(tail.batchSeq)
     this.mark(opened.journal.recovery.label)
     this.compare(opened.found)
-    expect(opened.journal.lastBatchSeq).toBe(this.batches.at(-1)?.batchSeq ?? tail.batchSeq - 1)
+    equal(opened.journal.lastBatchSeq, this.batches.at(-1)?.batchSeq ?? tail.batchSeq - 1)
     this.opened = await own(opened)
     storage.holdWrites = true
   }
@@ -192,14 +193,20 @@ class Harness {
       this.batches.pop()
       this.mark('lost in flight')
     }
-    expect(found.map((batch) => batch.batchSeq)).toEqual(this.batches.map((batch) => batch.batchSeq))
+    deepEqual(
+      found.map((batch) => batch.batchSeq),
+      this.batches.map((batch) => batch.batchSeq),
+    )
     this.batches.forEach((batch, index) => {
       batch.complete = true
       const records = found[index]?.records ?? []
-      expect(records.map((record) => record.seq)).toEqual(batch.writes.map((_, at) => batch.firstSeq + at))
+      deepEqual(
+        records.map((record) => record.seq),
+        batch.writes.map((_, at) => batch.firstSeq + at),
+      )
       batch.writes.forEach((write, at) => {
-        expect(records[at]?.sector).toBe(write.sector)
-        expect(records[at]?.data?.equals(write.data)).toBe(true)
+        equal(records[at]?.sector, write.sector)
+        equal(records[at]?.data?.equals(write.data), true)
       })
     })
   }

@@ -7,7 +7,7 @@ import type { BatchView } from '../../../../csi-driver/batch/batch-view.ts'
 import {
   currentLogUuid,
   formatJournal,
-  Journal,
+  type Journal,
   type NewJournal,
   openJournal,
   probeCache,
