@@ -13,12 +13,16 @@ afterEach(async () => {
 const bound = (loop: string): boolean => fs.existsSync(`/sys/block/${path.basename(loop)}/loop/backing_file`)
 
 /** Attaches a plain file to that very loop device and returns its settings as the next user finds them. */
-async function settingsOfNextUser(loop: string): Promise<{ writeCache: string; strictLimit: string }> {
+async function settingsOfNextUser(loop: string): Promise<object> {
   const file = path.join(device.directory, 'plain')
   fs.writeFileSync(file, Buffer.alloc(1 << 20))
   await command('losetup', loop, file)
   try {
-    return { writeCache: device.queue('write_cache'), strictLimit: device.bdi('strict_limit') }
+    return {
+      writeCache: device.queue('write_cache'),
+      strictLimit: device.bdi('strict_limit'),
+      dirtyLimited: Number(device.bdi('max_bytes')) <= 300 << 20,
+    }
   } finally {
     await command('losetup', '-d', loop)
   }
@@ -46,7 +50,7 @@ describeOnKernel('a loop device', () => {
     expect(bound(loop)).toBe(false)
     expect(fs.existsSync(`/dev/forebay/${device.volume}`)).toBe(false)
     expect(fs.existsSync(path.join(device.runDirectory, 'attach.json'))).toBe(false)
-    expect(await settingsOfNextUser(loop)).toEqual({ writeCache: 'write back', strictLimit: '0' })
+    expect(await settingsOfNextUser(loop)).toEqual({ writeCache: 'write back', strictLimit: '0', dirtyLimited: false })
   })
 
   test('after everything was killed the clean-up does the same', async () => {
@@ -58,7 +62,7 @@ describeOnKernel('a loop device', () => {
     expect(await device.cleanUp()).toEqual({ found: true, detached: [loop], lingering: [] })
     expect(bound(loop)).toBe(false)
     expect(fs.existsSync(`/dev/forebay/${device.volume}`)).toBe(false)
-    expect(await settingsOfNextUser(loop)).toEqual({ writeCache: 'write back', strictLimit: '0' })
+    expect(await settingsOfNextUser(loop)).toEqual({ writeCache: 'write back', strictLimit: '0', dirtyLimited: false })
     expect(await device.cleanUp()).toEqual({ found: false, detached: [], lingering: [] })
   })
 

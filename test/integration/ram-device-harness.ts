@@ -1,6 +1,6 @@
 // Drives ram-device.ts from a test: plays the holder (keeps /dev/fuse open over the life of several servers), asks,
 // kills, starts successors, and takes everything down again whatever happened.
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -134,7 +134,7 @@ export class RamDevice {
   }
 
   async dispose(): Promise<void> {
-    for (const mounted of [path.join(this.directory, 'fs')]) spawnSync('umount', ['-l', mounted])
+    await new RealProcesses().run(['umount', '-l', path.join(this.directory, 'fs')])
     await this.kill()
     this.closeHolder()
     await this.cleanUp()

@@ -90,6 +90,9 @@ const initIn = defineLayout('fuse_init_in', {
   flags: u32('offered, bits 0-31'),
   flags2: u32('offered, bits 32-63'),
 })
+const setattrIn = defineLayout('fuse_setattr_in', {
+  valid: u32('which attributes, SETATTR_'),
+})
 const readIn = defineLayout('fuse_read_in', {
   handle: u64big('of the open file'),
   offsetLow: u32('in the file'),
@@ -125,7 +128,7 @@ export const INIT_IN_MAJOR = IN_HEADER_BYTES + initIn.offsets.major
 export const INIT_IN_MINOR = IN_HEADER_BYTES + initIn.offsets.minor
 export const INIT_IN_FLAGS = IN_HEADER_BYTES + initIn.offsets.flags
 export const INIT_IN_FLAGS2 = IN_HEADER_BYTES + initIn.offsets.flags2
-export const SETATTR_IN_VALID = IN_HEADER_BYTES
+export const SETATTR_IN_VALID = IN_HEADER_BYTES + setattrIn.offsets.valid
 export const READ_OFFSET_LOW = IN_HEADER_BYTES + readIn.offsets.offsetLow
 export const READ_OFFSET_HIGH = IN_HEADER_BYTES + readIn.offsets.offsetHigh
 export const READ_SIZE = IN_HEADER_BYTES + readIn.offsets.size

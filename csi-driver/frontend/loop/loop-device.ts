@@ -14,6 +14,8 @@ export type WriteCache = 'write back' | 'write through'
 /** Ours, set at attach. */
 const MAX_SECTORS_KB = 1024
 const DIRTY_BYTES_MAX = 256 * MIB
+/** As the kernel has it: more would turn every page fault of a mapped file into that much reading from the backing. */
+const READ_AHEAD_KB = 128
 /** The kernel's, restored before detach (drivers/block/loop.c, mm/backing-dev.c). */
 const KERNEL_STRICT_LIMIT = 0
 const KERNEL_MAX_RATIO = 100
@@ -85,6 +87,7 @@ export async function applySettings(host: LoopHost, device: string, writeCache: 
   await setWriteCache(host, device, writeCache)
   // Larger requests would be split by FUSE into a full one and a remainder.
   await setIfPresent(host, queuePath(device, 'max_sectors_kb'), MAX_SECTORS_KB)
+  await setIfPresent(host, queuePath(device, 'read_ahead_kb'), READ_AHEAD_KB)
   // A volume that stalls must not fill the dirty limit of the whole host.
   await setIfPresent(host, `${bdi}/strict_limit`, 1)
   await setIfPresent(host, `${bdi}/max_bytes`, DIRTY_BYTES_MAX)
