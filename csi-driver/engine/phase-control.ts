@@ -165,9 +165,8 @@ export class PhaseControl {
     await host.writesQuiet()
     try {
       // Every through-write is durable before the device stops passing flushes on.
-      const error = await once((done) => core.backing.flush(done))
+      const error = await once((done) => core.unflushed.settle(done))
       if (error !== null) throw new CacheError('retry', 'CACHE_BACKING_FLUSH', `the backing could not be flushed reason=${error.message}`)
-      core.unflushed.clear()
       host.edges.paused = false
       await this.move('want-write-back')
       core.reason = ''

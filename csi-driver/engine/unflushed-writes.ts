@@ -27,9 +27,17 @@ export class UnflushedWrites {
     this.acknowledged += 1
   }
 
-  /** A flush outside has covered everything. */
-  clear(): void {
-    this.settled = this.acknowledged
+  /**
+   * A flush of our own, before the device stops passing the users' flushes on. An error means that they have not all
+   * become durable; the users still have to hear of it from a flush of theirs.
+   */
+  settle(done: IoDone): void {
+    const before = this.any ? this.generation : this.backing.flushGeneration
+    this.backing.flush((error) => {
+      const dropped = this.backing.flushGeneration !== before
+      if (error === null && !dropped) this.settled = this.acknowledged
+      done(error ?? (dropped ? this.droppedError() : null))
+    })
   }
 
   /** The user's flush: fails when it fails, or when an earlier one failed since the oldest write that it must cover. */
@@ -40,7 +48,11 @@ export class UnflushedWrites {
       const dropped = this.backing.flushGeneration !== before
       this.settled = Math.max(this.settled, covered)
       this.generation = this.backing.flushGeneration
-      done(error ?? (dropped ? new IoError('EIO', `an earlier flush of the backing failed backing=${this.backing.name}`) : null))
+      done(error ?? (dropped ? this.droppedError() : null))
     })
+  }
+
+  private droppedError(): IoError {
+    return new IoError('EIO', `an earlier flush of the backing failed backing=${this.backing.name}`)
   }
 }
