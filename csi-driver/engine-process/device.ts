@@ -88,7 +88,8 @@ export class VolumeDevice implements WriteCacheSwitch {
 
   async setWriteCache(mode: 'write-back' | 'write-through'): Promise<void> {
     const { name } = this
-    if (name !== null) await setWriteCache(this.options.host, name, mode === 'write-back' ? 'write back' : 'write through')
+    if (name === null) throw new Error('the device does not exist yet')
+    await setWriteCache(this.options.host, name, mode === 'write-back' ? 'write back' : 'write through')
   }
 
   /** The volume has another size now. */

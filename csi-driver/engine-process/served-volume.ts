@@ -87,7 +87,7 @@ export class ServedVolume implements VolumeControl {
       start: environment.start,
       session: 0n,
       log,
-      writeCache: { setWriteCache: (mode) => memoryOwner.device?.setWriteCache(mode) ?? Promise.resolve() },
+      writeCache: { setWriteCache: (mode) => memoryOwner.device?.setWriteCache(mode) ?? Promise.reject(new Error('no device yet')) },
       onCacheProgress: cacheProgress(log),
     })
     this.opened = opened

@@ -16,7 +16,8 @@ export const RUN_BYTES_MAX: Bytes = 256 * KIB
 
 /** What a run reports to. */
 export interface RunOwner {
-  onRunRead(run: DestageRun): void
+  /** False: the run is over. */
+  onRunRead(run: DestageRun): boolean
   onRunWritten(run: DestageRun): void
   onRunFailed(run: DestageRun): void
   onRunUnreadable(run: DestageRun, message: string): void
@@ -96,7 +97,7 @@ export class DestageRun {
       this.owner?.onRunUnreadable(this, `dirty data unreadable sector=${this.startSector} bytes=${this.bytes} reason=${why}`)
       return
     }
-    this.owner?.onRunRead(this)
+    if (this.owner?.onRunRead(this) !== true) return
     this.core.backing.write(this.buffer, 0, this.bytes, this.startSector * SECTOR_BYTES, this.written)
   }
 

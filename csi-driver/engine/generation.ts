@@ -108,12 +108,14 @@ export class Generation {
       }
       more = this.startRuns()
     }
+    this.throwIfOver()
     await this.flushAndSettle(generation)
     await this.fills.quiesce()
   }
 
   private throwIfOver(): void {
-    if (this.host.stopping) throw new GenerationAbandonedError('the engine stops')
+    // Not before the runs in flight have ended: the devices are closed next.
+    if (this.host.stopping && this.inFlight === 0) throw new GenerationAbandonedError('the engine stops')
   }
 
   /** Starts as many runs as the rate allows; true while there are more. */
@@ -165,13 +167,18 @@ export class Generation {
     })
   }
 
-  /** Called by a run as soon as its data is in memory and verified. */
-  onRunRead(run: DestageRun): void {
+  /** Called by a run as soon as its data is in memory and verified; false: it is not to be written any more. */
+  onRunRead(run: DestageRun): boolean {
+    if (this.host.stopping) {
+      this.release(run)
+      return false
+    }
     if (run.readAttempts >= UNREADABLE_ATTEMPTS) {
       this.unreadable -= 1
       if (this.unreadable === 0) this.host.onReadable()
     }
     this.fills.offer(this.snapshot, run)
+    return true
   }
 
   private release(run: DestageRun): void {

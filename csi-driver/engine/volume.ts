@@ -93,7 +93,7 @@ export class Volume {
       onDirtyUnreadable: (message) => this.background(this.phases.dirtyUnreadable(message)),
       onDirtyReadable: () => this.background(this.phases.dirtyReadable()),
     })
-    this.phases = new PhaseControl(this.phaseHost(), core.settings.writePolicy)
+    this.phases = new PhaseControl(this.phaseHost(), policyOf(core))
     core.backing.listener = {
       onWriteStart: (position, length) => {
         this.fills.onWriteStart(position, length)
@@ -101,7 +101,9 @@ export class Volume {
       },
       onWriteEnd: (position, length) => this.onBackingWriteEnd(position, length),
     }
-    this.destager.poke()
+    // A drain that an earlier engine began, or that the policy asks for at the open, goes on by itself.
+    if (core.phase === 'DrainWT') this.background(this.phases.setPolicy('write-through'))
+    else this.destager.poke()
   }
 
   get sizeBytes(): Bytes {
@@ -415,4 +417,10 @@ export class Volume {
     await once((done) => core.ports.cacheFill.close(done))
     if (core.ports.cache !== core.ports.cacheFill) await once((done) => core.ports.cache.close(done))
   }
+}
+
+/** A policy that was changed online lasts until the next serve, so a restart takes it from the phase (DESIGN.md §7.8). */
+function policyOf({ settings, phase }: EngineCore): WritePolicy {
+  if (settings.start === 'first' || phase === 'Blocked') return settings.writePolicy
+  return phase === 'WriteBack' ? 'write-back' : 'write-through'
 }
