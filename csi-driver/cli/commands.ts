@@ -15,6 +15,7 @@ export const COMMANDS: ReadonlyMap<string, Load> = new Map<string, Load>([
   ['inspect', async () => (await import('./inspect.ts')).inspectCommand],
   ['verify', async () => (await import('./verify.ts')).verifyCommand],
   ['self-test', async () => (await import('./self-test.ts')).selfTestCommand],
+  ['demo', async () => (await import('./demo.ts')).demoCommand],
   ['cleanup', async () => (await import('./cleanup.ts')).cleanupCommand],
 ])
 
