@@ -49,6 +49,8 @@ export class Destager implements GenerationHost {
   private generation: Generation | null = null
   private running: Promise<void> | null = null
   private urgency = 0
+  /** Callers of destageOnce that wait for the generation under way. */
+  private turnsWanted = 0
   private tick: Timer | null = null
   private requestsSeen = 0
   private idleSinceMs: Ms = 0
@@ -131,9 +133,14 @@ export class Destager implements GenerationHost {
 
   /** One whole generation over everything committed before the call, checkpoint included; throws when it cannot be. */
   async destageOnce(): Promise<void> {
-    while (this.running !== null) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- one generation at a time
-      await this.endOf(this.running)
+    this.turnsWanted += 1
+    try {
+      while (this.running !== null) {
+        // oxlint-disable-next-line eslint/no-await-in-loop -- one generation at a time
+        await this.endOf(this.running)
+      }
+    } finally {
+      this.turnsWanted -= 1
     }
     this.throwIfOver()
     this.running = this.cycle(true)
@@ -164,6 +171,7 @@ export class Destager implements GenerationHost {
   async stop(): Promise<void> {
     this.stopping = true
     this.tick?.cancel()
+    this.generation?.stop()
     this.notify()
     while (this.running !== null) {
       // oxlint-disable-next-line eslint/no-await-in-loop -- the generation notices at its next event
@@ -195,7 +203,8 @@ export class Destager implements GenerationHost {
     await Promise.resolve()
     try {
       if (force) await this.runGeneration()
-      while (this.core.dirty && !this.stopping && this.wanted()) {
+      // Under load something is always dirty: who waits for one generation must not wait for the last of them.
+      while (!force && this.turnsWanted === 0 && this.core.dirty && !this.stopping && this.wanted()) {
         // oxlint-disable-next-line eslint/no-await-in-loop -- one generation at a time
         await this.runGeneration()
       }

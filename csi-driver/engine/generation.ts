@@ -10,7 +10,7 @@
 // generation (invariant 6). A failing backing is tried again for ever; unreadable cache data ends the generation.
 import type { Prng } from '../../base/prng.ts'
 import type { IoError } from '../../base/errors.ts'
-import type { BatchSeq, Bytes, Seq } from '../../base/units.ts'
+import type { BatchSeq, Bytes, Ms, Seq } from '../../base/units.ts'
 import { MIB, SECTOR_BYTES, SECTORS_PER_BLOCK } from '../../base/units.ts'
 import { backoffMs, RunCursor } from '../backing/backing-store.ts'
 import type { ByteRange, IoDone } from '../io/storage.ts'
@@ -65,6 +65,8 @@ export class Generation {
   private wake: (() => void) | null = null
   /** Runs whose data cannot be read at present. */
   private unreadable = 0
+  /** Ends each pause before a further attempt. */
+  private readonly pauses = new Set<() => void>()
   /** Bytes of the snapshot that are durable on the backing. */
   settledBytes: Bytes = 0
 
@@ -144,8 +146,7 @@ export class Generation {
       this.release(run)
       return
     }
-    const pauseMs = backoffMs(run.attempts, this.prng)
-    this.core.ports.timers.after(pauseMs, () => {
+    this.after(backoffMs(run.attempts, this.prng), () => {
       if (this.host.stopping) this.release(run)
       else run.writeAgain()
     })
@@ -161,7 +162,7 @@ export class Generation {
       this.unreadable += 1
       this.host.onUnreadable(message)
     }
-    this.core.ports.timers.after(backoffMs(run.readAttempts, this.prng), () => {
+    this.after(backoffMs(run.readAttempts, this.prng), () => {
       if (this.host.stopping) this.release(run)
       else run.readAgain()
     })
@@ -209,22 +210,37 @@ export class Generation {
 
   /**
    * Flushes the backing and makes everything clean that it covers. After a failed flush nothing since the last good one
-   * is known to be durable (R2): all of it is written again.
+   * is known to be durable (R2): all of it is written again. `since` was read before the first of these writes; what is
+   * returned was, before those that ended during the flush.
    */
-  private async flushAndSettle(generation: number): Promise<number> {
-    const { core, written } = this
+  private async flushAndSettle(since: number): Promise<number> {
+    const { backing } = this.core
+    let generation = since
+    let written = this.takeWritten()
+    for (let attempt = 0; ; attempt += 1) {
+      const first = generation
+      // oxlint-disable-next-line eslint/no-await-in-loop -- retried until it succeeds or the engine stops
+      const error = await once((done) => backing.flushSince(first, done))
+      if (error === null) {
+        this.settle(written)
+        return generation
+      }
+      generation = backing.flushGeneration
+      // oxlint-disable-next-line eslint/no-await-in-loop -- the pause between attempts
+      await this.pause(attempt)
+      // oxlint-disable-next-line eslint/no-await-in-loop -- older than the runs: before them
+      if (!this.zerosSettled) await this.writeZeroes()
+      // oxlint-disable-next-line eslint/no-await-in-loop -- see above
+      await this.rewrite(written)
+      written = this.takeWritten()
+    }
+  }
+
+  private takeWritten(): number[] {
+    const { written } = this
     this.written = []
     this.writtenBytes = 0
-    const error = await once((done) => core.backing.flushSince(generation, done))
-    const now = core.backing.flushGeneration
-    if (error === null) {
-      this.settle(written)
-      return now
-    }
-    await this.pause(0)
-    if (!this.zerosSettled) await this.writeZeroes()
-    await this.rewrite(written)
-    return this.flushAndSettle(now)
+    return written
   }
 
   private settle(written: readonly number[]): void {
@@ -266,9 +282,7 @@ export class Generation {
     }
     this.throwIfOver()
     const again = new RunCursor()
-    const entries = written.concat(this.written)
-    this.written = []
-    this.writtenBytes = 0
+    const entries = written.concat(this.takeWritten())
     for (let i = 0; i < entries.length; i += 2) {
       const first = entries[i] as number
       const count = (entries[i + 1] as number) - first
@@ -304,9 +318,23 @@ export class Generation {
   private async pause(attempt: number): Promise<void> {
     this.throwIfOver()
     await new Promise<void>((resolve) => {
-      this.core.ports.timers.after(backoffMs(attempt, this.prng), resolve)
+      this.after(backoffMs(attempt, this.prng), resolve)
     })
     this.throwIfOver()
+  }
+
+  /** The engine stops: nothing waits for its next attempt any more. */
+  stop(): void {
+    for (const end of [...this.pauses]) end()
+  }
+
+  private after(delayMs: Ms, then: () => void): void {
+    const end = (): void => {
+      timer.cancel()
+      if (this.pauses.delete(end)) then()
+    }
+    const timer = this.core.ports.timers.after(delayMs, end)
+    this.pauses.add(end)
   }
 }
 

@@ -77,6 +77,14 @@ export class ThroughPath {
     return this.underWay.size === 0 || this.bytesUnderWay + length <= THROUGH_BYTES_MAX
   }
 
+  /** An unanswered write past the log touches [offset, offset+length). */
+  touches(offset: Bytes, length: Bytes): boolean {
+    for (const operation of this.underWay) {
+      if (operation.seq === 0 && operation.offset < offset + length && operation.offset + operation.length > offset) return true
+    }
+    return false
+  }
+
   /** Oldest record that is in the log but not answered yet; Infinity: none. */
   unrepliedSeq(): Seq {
     let lowest = Infinity

@@ -60,6 +60,8 @@ export class Volume {
   private readonly parked = new ParkedRequests()
   /** Re-sent requests that the log holds and that wait for the backing (DrainWT). */
   private recoveredWaiting: { readonly request: Request; readonly seq: number }[] = []
+  /** Reads of blocks that an unanswered write past the log touches. */
+  private readsWaiting: Request[] = []
   private writesHeld = 0
   private suspended = false
   private releasing = false
@@ -124,7 +126,7 @@ export class Volume {
     }
     switch (request.kind) {
       case REQUEST_READ:
-        this.reads.start(request)
+        this.read(request)
         return
       case REQUEST_FLUSH:
         this.flush(request)
@@ -225,6 +227,23 @@ export class Volume {
     return size
   }
 
+  /**
+   * A write past the log that is not answered yet may be sent again after a crash and land once more. A reader who saw
+   * it before would see time run backwards, so he waits for the answer (invariant 8). Logged writes are recognised when
+   * they come again and need no waiting.
+   */
+  private read(request: Request): void {
+    if (this.through.active > 0 && this.through.touches(request.offset, request.length)) this.readsWaiting.push(request)
+    else this.reads.start(request)
+  }
+
+  private releaseReads(): void {
+    if (this.readsWaiting.length === 0 || this.core.frozen > 0) return
+    const waiting = this.readsWaiting
+    this.readsWaiting = []
+    for (const request of waiting) this.read(request)
+  }
+
   /** Sends a write or zero down the path of the present phase; false when it has to wait. `data` is copied. */
   private write(request: Request, data: Buffer, dataStart: number): boolean {
     const { core } = this
@@ -319,6 +338,7 @@ export class Volume {
 
   /** Something ended: whoever waits looks again. */
   private onProgress(): void {
+    this.releaseReads()
     this.release()
     this.destager.poke()
     this.destager.notify()
@@ -345,11 +365,12 @@ export class Volume {
       this.parked.removeFirst()
     }
     this.releasing = false
+    this.releaseReads()
     this.kick()
   }
 
   private resume(request: Request, data: Buffer): boolean {
-    if (request.kind === REQUEST_READ) this.reads.start(request)
+    if (request.kind === REQUEST_READ) this.read(request)
     else if (request.kind === REQUEST_FLUSH) this.flush(request)
     else return this.write(request, data, 0)
     return true
