@@ -37,7 +37,7 @@ export interface FuseChannelEvents {
    * Runs before the `onDrained` of the same turn.
    */
   onQueueEmpty(): void
-  /** Runs once, after the last `onRequest`; never after `stop`. */
+  /** Runs once, after the last `onRequest`; not after the end of `stop`. */
   onClosed(end: FuseChannelEnd): void
 }
 
@@ -51,10 +51,12 @@ export interface FuseChannel {
   pause(): void
   resume(): void
   /**
-   * Reads no further request for good; replies still go out. Requests that a reader has taken meanwhile stay
-   * unanswered: the successor gets them by FUSE_NOTIFY_RESEND. The descriptor stays open.
+   * Begins no further read for good; replies still go out. What is read already, or by a read that cannot be called
+   * back, is still delivered. `done` runs once, when nothing more can come. The descriptor stays open.
    */
-  stop(): void
+  stop(done: () => void): void
+  /** Reads under way that only a message of the kernel can end, and which `stop` waits for; 0 for `epoll`. */
+  readonly blockedReads: number
   /** Closes the descriptor; idempotent. Nothing but `close` may be called afterwards. */
   close(): void
 }

@@ -173,10 +173,32 @@ for (const kind of ['epoll', 'readers'] as const) {
         for (let round = 0; round < 3; round++) {
           await underLoad(work)
           await device.ask('stop', 'stopped')
-          await device.kill()
+          expect(await device.ended()).toBe(0)
           const drained = device.until('resend-drained')
           await device.start()
           await drained
+        }
+        expect(await work.done).toContain('err= 0')
+      } finally {
+        fs.rmSync(store)
+      }
+    })
+
+    test('without RESEND an idle or busy server can be replaced too: it answers all that it has read', async () => {
+      const store = `/dev/shm/forebay-fuse-${process.pid}-${kind}`
+      fs.writeFileSync(store, Buffer.alloc(64 << 20))
+      try {
+        device = new RamDevice(kind, { store, delayMs: 1, maskResend: true })
+        await device.start()
+        await device.ask('stop', 'stopped')
+        expect(await device.ended()).toBe(0)
+        await device.start()
+        const work = load()
+        for (let round = 0; round < 3; round++) {
+          await underLoad(work)
+          await device.ask('stop', 'stopped')
+          expect(await device.ended()).toBe(0)
+          await device.start()
         }
         expect(await work.done).toContain('err= 0')
       } finally {

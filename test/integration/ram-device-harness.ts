@@ -103,6 +103,14 @@ export class RamDevice {
     return this.ask('status', 'status')
   }
 
+  /** Waits until the server has ended by itself; returns its exit code. */
+  async ended(): Promise<number | null> {
+    const { child } = this
+    if (child === null) return null
+    if (child.exitCode === null) await new Promise((resolve) => child.once('exit', resolve))
+    return child.exitCode
+  }
+
   /** kill -9 and reap. */
   async kill(): Promise<void> {
     const { child } = this

@@ -178,7 +178,8 @@ const commands: Readonly<Record<string, (argument: string) => Promise<void> | vo
   stop: () =>
     frontend.stop(() => {
       say('stopped')
-      process.kill(process.pid, 'SIGKILL')
+      // An ordinary exit: no thread of the pool may still block in the kernel.
+      setImmediate(() => process.exit(0))
     }),
   detach: async () => {
     const outcome = await detachVolume(host, attached, {

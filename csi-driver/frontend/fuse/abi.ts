@@ -30,6 +30,8 @@ export const OP_FSYNCDIR = 30
 export const OP_ACCESS = 34
 export const OP_INTERRUPT = 36
 export const OP_DESTROY = 38
+/** What the kernel sends after NOTIFY_RETRIEVE; expects no reply. */
+export const OP_NOTIFY_REPLY = 41
 export const OP_BATCH_FORGET = 42
 export const OP_FALLOCATE = 43
 
@@ -60,6 +62,7 @@ export const FALLOCATE_ZERO_RANGE = 17
 export const OPEN_FLAG_DSYNC = 0o10000
 
 export const NOTIFY_INVAL_INODE = 2
+export const NOTIFY_RETRIEVE = 5
 export const NOTIFY_RESEND = 7
 /** Bit 63 of `unique`, as seen in its upper half. */
 export const UNIQUE_RESENT = 0x8000_0000
@@ -219,4 +222,11 @@ export const invalidateInodeOut = defineLayout('fuse_notify_inval_inode_out', {
   node: u64('inode number'),
   offset: u64big('negative: attributes only'),
   length: u64big('0'),
+})
+export const retrieveOut = defineLayout('fuse_notify_retrieve_out', {
+  unique: u64('comes back with OP_NOTIFY_REPLY'),
+  node: u64('inode number'),
+  offset: u64('in the page cache'),
+  size: u32('wanted bytes'),
+  padding: zeros(4),
 })

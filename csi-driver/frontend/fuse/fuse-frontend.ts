@@ -45,6 +45,7 @@ import {
   invalidateInodeOut,
   NOTIFY_INVAL_INODE,
   NOTIFY_RESEND,
+  NOTIFY_RETRIEVE,
   OPEN_FLAG_DSYNC,
   OP_BATCH_FORGET,
   OP_FALLOCATE,
@@ -52,6 +53,7 @@ import {
   OP_FSYNC,
   OP_INIT,
   OP_INTERRUPT,
+  OP_NOTIFY_REPLY,
   OP_READ,
   OP_WRITE,
   OUT_HEADER_BYTES,
@@ -59,6 +61,7 @@ import {
   READ_OFFSET_LOW,
   READ_REQUEST_BYTES_MIN,
   READ_SIZE,
+  retrieveOut,
   UNIQUE_RESENT,
   WRITE_OFFSET_HIGH,
   WRITE_OFFSET_LOW,
@@ -79,6 +82,9 @@ const TWO_32 = 2 ** 32
 const HIGH_HALF_MAX = 2 ** 20
 /** Blocking readers cannot see an empty queue: so long without a re-sent request counts as the end of them. */
 const RESEND_SILENCE_MS = 1000
+
+/** Not in the one queue of the kernel, or ours: they say nothing about what comes before them. */
+const UNORDERED: ReadonlySet<number> = new Set([OP_FORGET, OP_BATCH_FORGET, OP_INTERRUPT, OP_NOTIFY_REPLY])
 
 /** What stands behind a front end: the engine. */
 export interface RequestSink {
@@ -159,6 +165,7 @@ export class FuseFrontend implements FuseChannelEvents {
   private drainingResent = false
   private resentSinceTick = false
   private stopped: (() => void) | null = null
+  private channelStopped = false
 
   constructor(options: FuseFrontendOptions) {
     this.options = options
@@ -190,14 +197,21 @@ export class FuseFrontend implements FuseChannelEvents {
   }
 
   /**
-   * Reads no further request; `done` runs when the last one in flight has been answered. For an upgrade: what the
-   * kernel sends meanwhile waits there for the successor.
+   * Reads no further request; `done` runs when none can come any more and the last one in flight has been answered.
+   * For an upgrade: what the kernel sends meanwhile waits there for the successor.
    */
   stop(done: () => void): void {
     assert(this.stopped === null, 'a front end is stopped once')
-    this.channel.stop()
     this.stopped = done
-    if (this.counters.inFlight === 0) this.options.timers.soon(done)
+    this.channel.stop(() => {
+      this.channelStopped = true
+      this.endIfStopped()
+    })
+    // A reader that blocks is woken by asking the kernel for nothing: it answers with a request that needs no reply.
+    for (let reads = this.channel.blockedReads; reads > 0; reads--) {
+      retrieveOut.encode(this.reply, OUT_HEADER_BYTES, { unique: 0, node: FILE_NODE, offset: 0, size: 0 })
+      this.notify(NOTIFY_RETRIEVE, retrieveOut.size)
+    }
   }
 
   /** Tells the kernel that the size has changed; then `losetup --set-capacity` takes it over. */
@@ -260,7 +274,13 @@ export class FuseFrontend implements FuseChannelEvents {
       this.paused = false
       this.channel.resume()
     }
-    if (this.stopped !== null && this.counters.inFlight === 0) this.options.timers.soon(this.stopped)
+    if (this.channelStopped) this.endIfStopped()
+  }
+
+  private endIfStopped(): void {
+    if (this.stopped === null || this.counters.inFlight > 0) return
+    this.options.timers.soon(this.stopped)
+    this.stopped = null
   }
 
   private onRead(buffer: Buffer, length: Bytes): void {
@@ -381,7 +401,7 @@ export class FuseFrontend implements FuseChannelEvents {
   }
 
   private onOther(opcode: number, buffer: Buffer, length: Bytes): void {
-    if (opcode === OP_FORGET || opcode === OP_BATCH_FORGET) return
+    if (opcode === OP_FORGET || opcode === OP_BATCH_FORGET || opcode === OP_NOTIFY_REPLY) return
     if (opcode === OP_INIT) return this.onInit(buffer, length)
     // Nothing of ours waits for a signal: with ENOSYS the kernel stops sending interrupts.
     if (opcode === OP_INTERRUPT) return this.replyHeader(buffer, ENOSYS, 0)
@@ -426,8 +446,7 @@ export class FuseFrontend implements FuseChannelEvents {
   private noteOrder(opcode: number, uniqueHigh: number): void {
     if (uniqueHigh >= UNIQUE_RESENT) this.resentSinceTick = true
     else if (this.channel.kind === 'epoll') {
-      const unordered = opcode === OP_FORGET || opcode === OP_BATCH_FORGET || opcode === OP_INTERRUPT
-      if (!unordered) this.resendDrained()
+      if (!UNORDERED.has(opcode)) this.resendDrained()
     }
   }
 

@@ -90,13 +90,19 @@ export class EpollFuseChannel implements FuseChannel {
     this.socket?.resume()
   }
 
-  stop(): void {
+  get blockedReads(): number {
+    return 0
+  }
+
+  stop(done: () => void): void {
     this.pause()
     this.ended = true
+    process.nextTick(done)
   }
 
   close(): void {
-    this.stop()
+    this.pause()
+    this.ended = true
     // Once there is a socket it owns the descriptor, and has closed it already if the stream met an error.
     if (this.socket !== null) this.socket.destroy()
     else if (!this.closed) closeSync(this.fd)

@@ -1,9 +1,9 @@
 // FUSE channel that blocks pool threads in read(2): four reads are always under way, each into a buffer of its own.
 // The fallback for a Node without `process.binding`; half the throughput of EpollFuseChannel (datapath §1.5).
 //
-// A read cannot be called back. After `pause` up to four requests are taken and wait here; after `stop` they stay
-// unanswered, the kernel re-sends them to the successor. A process that ends while its readers block must leave with
-// SIGKILL: an ordinary exit waits for the pool's threads.
+// A read cannot be called back. After `pause` up to four requests are taken and wait here; after `stop` each reader
+// delivers at most one more. An ordinary exit of the process waits for the pool's threads, for ever if one blocks
+// here: who has to leave without a `stop` leaves by leaveProcess.
 import { closeSync, read } from 'node:fs'
 import { assert } from '../../../base/assert.ts'
 import { CacheError } from '../../../base/errors.ts'
@@ -19,16 +19,21 @@ class Reader {
   readonly buffer: Buffer
   /** Length of a request that was read while the channel was paused; 0 = none. */
   waiting = 0
+  blocked = false
   private readonly fd: number
   private readonly done: (error: NodeJS.ErrnoException | null, length: number) => void
 
   constructor(fd: number, buffer: Buffer, onRead: (reader: Reader, error: unknown, length: number) => void) {
     this.fd = fd
     this.buffer = buffer
-    this.done = (error, length) => onRead(this, error, length)
+    this.done = (error, length) => {
+      this.blocked = false
+      onRead(this, error, length)
+    }
   }
 
   next(): void {
+    this.blocked = true
     read(this.fd, this.buffer, 0, this.buffer.length, null, this.done)
   }
 }
@@ -40,6 +45,7 @@ export class ReadersFuseChannel implements FuseChannel {
   private readonly readers: Reader[]
   private events: FuseChannelEvents | null = null
   private paused = false
+  private stopped: (() => void) | null = null
   private ended = false
   private closed = false
 
@@ -82,13 +88,19 @@ export class ReadersFuseChannel implements FuseChannel {
     process.nextTick(() => this.deliverWaiting())
   }
 
-  stop(): void {
-    this.ended = true
+  get blockedReads(): number {
+    return this.readers.reduce((count, reader) => count + (reader.blocked ? 1 : 0), 0)
+  }
+
+  stop(done: () => void): void {
+    assert(this.stopped === null, 'a channel is stopped once')
+    this.stopped = done
+    this.endIfStopped()
   }
 
   /** A reader that still blocks keeps the connection alive until it ends for another reason (unmount, abort). */
   close(): void {
-    this.stop()
+    this.ended = true
     if (!this.closed) closeSync(this.fd)
     this.closed = true
   }
@@ -114,8 +126,9 @@ export class ReadersFuseChannel implements FuseChannel {
 
   private onError(reader: Reader, error: unknown): void {
     const code = errnoName(error)
-    if (code === 'EINTR' || code === 'ENOENT') {
-      reader.next()
+    if (code === 'EINTR' || code === 'ENOENT') return this.goOn(reader)
+    if (this.stopped !== null) {
+      this.endIfStopped()
       return
     }
     this.ended = true
@@ -137,6 +150,19 @@ export class ReadersFuseChannel implements FuseChannel {
     this.counters.requests++
     events.onRequest(reader.buffer, length)
     events.onDrained()
-    if (!this.ended) reader.next()
+    if (!this.ended) this.goOn(reader)
+  }
+
+  private goOn(reader: Reader): void {
+    if (this.stopped === null) reader.next()
+    else this.endIfStopped()
+  }
+
+  private endIfStopped(): void {
+    const done = this.stopped
+    const busy = this.readers.some((reader) => reader.blocked || reader.waiting > 0)
+    if (done === null || busy || this.ended) return
+    this.ended = true
+    process.nextTick(done)
   }
 }

@@ -8,6 +8,7 @@ test('sizes of what we send', () => {
   expect(abi.openOut.size).toBe(16)
   expect(abi.statfsOut.size).toBe(80)
   expect(abi.invalidateInodeOut.size).toBe(24)
+  expect(abi.retrieveOut.size).toBe(32)
 })
 
 test('offsets in what the kernel sends', () => {

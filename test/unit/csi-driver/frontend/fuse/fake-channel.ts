@@ -70,6 +70,9 @@ export class FakeChannel implements FuseChannel {
   outcome: ReplyOutcome = REPLY_SENT
   paused = false
   stopped = false
+  blockedReads = 0
+  /** Ends `stop` where reads were blocked. */
+  onStopped: () => void = () => {}
   private events: FuseChannelEvents | null = null
 
   constructor(kind: FuseChannelKind = 'epoll') {
@@ -95,8 +98,10 @@ export class FakeChannel implements FuseChannel {
     this.paused = false
   }
 
-  stop(): void {
+  stop(done: () => void): void {
     this.stopped = true
+    this.onStopped = done
+    if (this.blockedReads === 0) done()
   }
 
   close(): void {}

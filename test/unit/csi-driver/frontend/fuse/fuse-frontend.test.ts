@@ -331,6 +331,22 @@ describe('limits and ends', () => {
     expect(world.channel.replies.length).toBe(1)
   })
 
+  test('stop wakes readers that block, and waits for what they bring', () => {
+    const world = new World({}, 'readers')
+    world.channel.blockedReads = 2
+    world.frontend.stop(() => world.events.push('stopped'))
+    expect(world.channel.replies.map(({ error, unique, body }) => [error, unique, body.length])).toEqual([
+      [5, 0n, 32],
+      [5, 0n, 32],
+    ])
+    expect(world.channel.send({ opcode: 41, unique: 0n })).toEqual([])
+    world.channel.send({ opcode: FSYNC })
+    world.channel.onStopped()
+    expect(world.events).toEqual([])
+    world.last().complete(0)
+    expect(world.events).toEqual(['stopped'])
+  })
+
   test('stop of an idle front end is at once', () => {
     const world = new World()
     world.frontend.stop(() => world.events.push('stopped'))
@@ -369,7 +385,7 @@ describe('limits and ends', () => {
         for (const [code, bytes] of requests) {
           const request = { opcode: code, body: Buffer.from(bytes) }
           const replies = world.channel.deliver(requestBytes(request))
-          expect(replies.length).toBe(code === 2 || code === 42 ? 0 : 1)
+          expect(replies.length).toBe([2, 41, 42].includes(code) ? 0 : 1)
         }
       }),
     )
