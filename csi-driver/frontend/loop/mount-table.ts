@@ -1,4 +1,5 @@
-// /proc/PID/mountinfo (proc_pid_mountinfo(5)): "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw".
+// What is mounted where, as /proc/PID/mountinfo tells it (proc_pid_mountinfo(5)); one line a mount:
+// "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue".
 import type { SmallFiles } from '../../io/files.ts'
 
 export interface Mount {
