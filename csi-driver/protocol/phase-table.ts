@@ -100,6 +100,14 @@ export const PHASE_ROWS: readonly PhaseRow[] = [
     why: 'invariant 9: no silent loss',
   },
   {
+    label: '@P14',
+    from: ['Blocked'],
+    event: 'dirty-readable',
+    to: 'DrainWT',
+    cas: { dirty: true },
+    why: 'the log is whole again; the policy decides what follows',
+  },
+  {
     label: '@P8',
     from: ['WriteThrough'],
     event: 'close',
