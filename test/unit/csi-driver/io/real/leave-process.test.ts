@@ -1,14 +1,15 @@
 // Proves that a process whose pool threads block for ever can be left, with its exit status.
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { RealProcesses } from '../../../../../csi-driver/io/real/exec.ts'
 
-test('the status arrives although four threads block in a read', () => {
+test('the status arrives although four threads block in a read', async () => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'forebay-leave-'))
   try {
     const pipe = path.join(directory, 'pipe')
-    execFileSync('mkfifo', [pipe])
+    expect(await new RealProcesses().run(['mkfifo', pipe])).toMatchObject({ exitCode: 0 })
     const script = `
       import fs from 'node:fs'
       import { leaveProcess } from ${JSON.stringify(path.resolve('csi-driver/io/real/leave-process.ts'))}
