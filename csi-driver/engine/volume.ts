@@ -199,6 +199,7 @@ export class Volume {
    */
   async suspend(): Promise<void> {
     this.suspended = true
+    this.core.stopping = true
     this.core.frozen += 1
     this.client.stop()
     await this.destager.stop()
@@ -387,7 +388,9 @@ export class Volume {
 
   private onLogFailed(message: string, unlogged: readonly { readonly request: Request; readonly data: Buffer }[]): void {
     this.core.cacheFailure ??= message
-    const again = unlogged.map((item) => this.through.reclaim(item.request) ?? item)
+    // A superblock that could not be written leaves records in the open batch that no batch will ever carry.
+    const waiting = [...unlogged, ...this.writes.takeBackWaiting()]
+    const again = waiting.map((item) => this.through.reclaim(item.request) ?? item)
     this.parked.addFirst(again)
     this.background(this.phases.cacheFailed(message))
   }

@@ -175,15 +175,18 @@ export class WritePath {
   }
 
   private finish(commit: Commit, error: IoError | null): void {
-    this.flying = null
-    this.spare = commit
     if (error !== null) {
+      this.flying = null
+      this.spare = commit
       this.fail(commit, error)
       return
     }
     this.apply(commit)
     this.acknowledge(commit)
     commit.builder.reset()
+    // Only now: an answer may bring the next request and a kick with it, which must not start with this batch.
+    this.flying = null
+    this.spare = commit
     this.events.onCommitted()
     this.armIdleFrame()
     this.kick()
@@ -219,21 +222,31 @@ export class WritePath {
   }
 
   private fail(commit: Commit, error: IoError): void {
+    this.core.cacheFailure ??= error.message
     const unlogged: UnloggedWrite[] = []
-    for (const batch of [commit, this.open]) {
-      for (let i = 0; i < batch.builder.count; i += 1) {
-        const request = batch.requests[i]
-        batch.requests[i] = null
-        if (request === null || request === undefined) continue
-        const start = PAYLOAD_OFFSET + (batch.payloadStarts[i] as number)
-        const data = request.kind === REQUEST_WRITE ? Buffer.from(batch.builder.buffer.subarray(start, start + request.length)) : EMPTY
-        unlogged.push({ request, data })
-      }
-      batch.builder.reset()
-    }
-    this.pendingBytes = 0
-    this.core.cacheFailure = error.message
+    this.takeBack(commit, unlogged)
+    this.takeBack(this.open, unlogged)
     this.events.onLogFailed(error, unlogged)
+  }
+
+  /** The log takes nothing any more: gives back what waits for its batch to be started. */
+  takeBackWaiting(): readonly UnloggedWrite[] {
+    const unlogged: UnloggedWrite[] = []
+    this.takeBack(this.open, unlogged)
+    return unlogged
+  }
+
+  private takeBack(batch: Commit, unlogged: UnloggedWrite[]): void {
+    for (let i = 0; i < batch.builder.count; i += 1) {
+      const request = batch.requests[i]
+      batch.requests[i] = null
+      if (request === null || request === undefined) continue
+      const start = PAYLOAD_OFFSET + (batch.payloadStarts[i] as number)
+      const data = request.kind === REQUEST_WRITE ? Buffer.from(batch.builder.buffer.subarray(start, start + request.length)) : EMPTY
+      this.pendingBytes -= data.length
+      unlogged.push({ request, data })
+    }
+    batch.builder.reset()
   }
 
   private armIdleFrame(): void {
@@ -243,8 +256,8 @@ export class WritePath {
       this.idleTimerSet = false
       const { core } = this
       if (core.cacheFailure !== null || core.phase === 'Closing' || core.phase === 'Detached') return
-      if (this.announcedAckedSeq >= this.repliedSeq) return
-      if (this.idle && core.frozen === 0 && core.journal.canAppend(2 * BLOCK_BYTES)) this.start(this.open)
+      const news = this.announcedAckedSeq < this.repliedSeq
+      if (news && this.idle && core.frozen === 0 && core.journal.canAppend(2 * BLOCK_BYTES)) this.start(this.open)
       else this.armIdleFrame()
     })
   }
