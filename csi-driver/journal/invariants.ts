@@ -2,7 +2,7 @@
 // They judge the image (slots and batch summaries), not the code that made it, and repeat nothing that recovery already
 // decided: recovery could be wrong too. An answer is a list of findings; empty = holds.
 import type { BatchSummary, JournalImage } from './journal-image.ts'
-import { logUuidAt } from './lineage.ts'
+import { isInLineage } from './lineage.ts'
 import { compareRuns } from './recovery.ts'
 import { encodeSuperblock, SUPERBLOCK_BYTES, SUPERBLOCK_SLOTS, type Superblock } from './superblock.ts'
 
@@ -72,7 +72,7 @@ function logEndsWithoutDamage({ report }: JournalImage): string[] {
 function batchesAreOfThisVolumeAndLog(image: JournalImage): string[] {
   return overBatches(image, (batch, _before, superblock) => {
     if (batch.volumeUuid !== superblock.volumeUuid) return 'batch of another volume'
-    return batch.logUuid === logUuidAt(superblock.lineage, batch.batchSeq) ? null : 'batch of another log'
+    return isInLineage(superblock.lineage, batch.batchSeq, batch.logUuid) ? null : 'batch of another log'
   })
 }
 

@@ -14,7 +14,7 @@ import type { BatchSeq, Bytes, Epoch, Ms, Run, Seq } from '../../base/units.ts'
 import type { BatchBuilder, SealFields } from '../batch/batch-builder.ts'
 import type { AlignedMemory, IoDone, Storage } from '../io/storage.ts'
 import type { BatchMarks } from './batch-marks.ts'
-import { currentLogUuid, pruneLineage, sameLineage } from './lineage.ts'
+import { currentLogUuid, keepsLineage, pruneLineage } from './lineage.ts'
 import type { LogRing } from './log-ring.ts'
 import { compareRuns, LogRecovery, type RecoveryOptions, type RecoveryReport } from './recovery.ts'
 import { EDGE_HASHES, type LogTail, SUPERBLOCK_SLOTS, type Superblock, uuidBytes } from './superblock.ts'
@@ -315,7 +315,7 @@ export class Journal {
     const runChange = compareRuns(next, durable)
     assert(runChange >= 0, `run only grows epoch=${next.epoch} run=${next.run}`)
     const kept = { from: durable.tail.batchSeq, to: this.appendedBatchSeq + 1 }
-    assert(sameLineage(next.lineage, durable.lineage, kept), 'lineage of existing batches is kept')
+    assert(keepsLineage(next.lineage, durable.lineage, kept), 'lineage of existing batches is kept')
     return {
       ...next,
       lineage: pruneLineage(next.lineage, tail.batchSeq),

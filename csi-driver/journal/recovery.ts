@@ -11,7 +11,7 @@ import { PAYLOAD_OFFSET } from '../batch/batch-format.ts'
 import { BatchView, PAYLOAD_OK } from '../batch/batch-view.ts'
 import type { AlignedMemory, Storage } from '../io/storage.ts'
 import { BatchMarks } from './batch-marks.ts'
-import { logUuidAt } from './lineage.ts'
+import { isInLineage } from './lineage.ts'
 import { LogReader } from './log-reader.ts'
 import { LogRing } from './log-ring.ts'
 import {
@@ -256,7 +256,7 @@ export class LogRecovery {
     const { view, superblock } = this
     const { batchSeq } = view
     if (batchSeq >= superblock.runFirstBatchSeq && compareRuns(view, superblock) < 0) return false
-    return view.volumeUuid === superblock.volumeUuid && view.logUuid === logUuidAt(superblock.lineage, batchSeq)
+    return view.volumeUuid === superblock.volumeUuid && isInLineage(superblock.lineage, batchSeq, view.logUuid)
   }
 
   /** Whether the header of batch k in the view can stand behind the batches before it and under this superblock. */

@@ -145,7 +145,7 @@ const SUPERBLOCK = defineLayout('superblock', {
 })
 
 const LINEAGE_ENTRY = defineLayout('lineage entry', {
-  logUuid: bytes(16, 'first 8 bytes: the epoch that created it, big-endian'),
+  logUuid: bytes(16, 'first 8 bytes: the epoch that created it, big-endian; all zero: any log of this volume'),
   firstBatchSeq: u64('first batch that carries it'),
 })
 

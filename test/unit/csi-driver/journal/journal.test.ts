@@ -14,6 +14,7 @@ import {
   LOG_BYTES,
   LOG_START,
   LOG_UUID,
+  NEW_JOURNAL,
   open,
   openOwned,
   OTHER_LOG_UUID,
@@ -193,6 +194,36 @@ describe('ownership', () => {
     await checkpoint(third.journal, 2)
     expect(third.journal.superblock.lineage).toEqual([pendingLineage])
     expect((await open(third.storage)).found.map((batch) => batch.batchSeq)).toEqual([3])
+  })
+
+  test('a log survives any number of takeovers without a checkpoint', async () => {
+    let { storage } = await fresh()
+    const takeOver = async (epoch: number) => {
+      const opened = await open(storage)
+      const { journal } = opened
+      const logUuid = epoch.toString(16).padStart(32, '0')
+      await update(journal, { pendingLineage: { logUuid, firstBatchSeq: journal.lastBatchSeq + 1 } })
+      await update(journal, { epoch, run: 1, ...promotePending(journal.superblock) })
+      journal.setOwnership({ epoch, run: 1, logUuid })
+      return opened
+    }
+    // Epochs that write nothing cost nothing.
+    for (let epoch = 2; epoch < 200; epoch++) storage = (await takeOver(epoch)).storage
+    expect((await open(storage)).journal.superblock.lineage).toHaveLength(1)
+    const wide = await format(
+      { geometry: { ...NEW_JOURNAL.geometry, logBytes: 1 << 20, cacheBytes: 1 << 21 } },
+      new MemoryStorage(1 << 21),
+    )
+    storage = wide.storage
+    for (let epoch = 1; epoch <= 40; epoch++) {
+      const { journal, found } = await takeOver(epoch)
+      expect(found).toHaveLength(epoch - 1)
+      appendBytes(journal, 512)
+    }
+    const { journal } = await open(storage)
+    expect(journal.superblock.lineage).toHaveLength(16)
+    await checkpoint(journal, 38)
+    expect(journal.superblock.lineage).toHaveLength(2)
   })
 
   test('the lineage of existing batches cannot be changed', async () => {
