@@ -166,12 +166,13 @@ async function finishUnderLoad(simulation: Simulation, call: Promise<void>, name
       simulation.count(`${name}-failed`)
     },
   )
-  await simulation.until(() => ended, DRAIN_UNDER_LOAD_MS)
-  if (ended || simulation.life?.process.alive === false) return ended
+  const over = (): boolean => ended || simulation.life?.process.alive === false
+  await simulation.until(over, DRAIN_UNDER_LOAD_MS)
+  if (over()) return ended
   simulation.workload.pause()
   simulation.machine.heal()
-  await simulation.until(() => ended, LIVENESS_MS)
-  if (ended || simulation.life?.process.alive === false) return ended
+  await simulation.until(over, LIVENESS_MS)
+  if (over()) return ended
   if (simulation.cacheFailed || simulation.scenario.budget === 'beyond') simulation.giveUp(`${name} stalled beyond budget`)
   simulation.report.add('liveness', 'invariant 10', `${name} does not end after all faults ended`)
   simulation.stopIfFailed()

@@ -32,6 +32,8 @@ export interface Version {
   observed: boolean
   /** No power cut takes it back. */
   firm: boolean
+  /** The users were told that it may be gone: seeing it is no promise that it stays. */
+  doubtful: boolean
 }
 
 /** Why a value is illegal. */
@@ -69,7 +71,7 @@ export class Oracle {
     }
     this.byId.set(INITIAL_ID, initial)
     this.versions = Array.from({ length: sectors }, () => [
-      { operation: initial, provenAt: 0, bindingAt: 0, usedAt: -1, observed: false, firm: true },
+      { operation: initial, provenAt: 0, bindingAt: 0, usedAt: -1, observed: false, firm: true, doubtful: false },
     ])
   }
 
@@ -94,6 +96,7 @@ export class Oracle {
         usedAt: now,
         observed: false,
         firm: false,
+        doubtful: false,
       })
     }
     return operation
@@ -116,6 +119,8 @@ export class Oracle {
   /** An I/O error was reported: the operation may have happened, may not, and stays unknown. */
   failed(id: number): void {
     this.open.delete(id)
+    const operation = this.byId.get(id)
+    if (operation !== undefined) this.doubt(operation)
   }
 
   /** What was acknowledged before `beforeTick` is durable from now on (a flush that was submitted then succeeded). */
@@ -134,6 +139,7 @@ export class Oracle {
    * flush makes it so (the kernel reports a failed flush once and forgets what it covered).
    */
   flushFailed(): void {
+    for (const operation of this.soft) this.doubt(operation)
     this.soft.clear()
   }
 
@@ -163,6 +169,7 @@ export class Oracle {
         version.observed = false
         // Whatever is left of it after the cut is durable.
         version.firm = true
+        version.doubtful = false
       }
     }
   }
@@ -186,7 +193,7 @@ export class Oracle {
     legal.provenAt = Math.min(legal.provenAt, now)
     legal.usedAt = Math.max(legal.usedAt, begunAt)
     legal.observed = true
-    legal.firm ||= firm
+    legal.firm ||= firm && !legal.doubtful
     return null
   }
 
@@ -213,6 +220,12 @@ export class Oracle {
   /** Operations that were submitted and have no answer yet. */
   openOperations(): readonly Operation[] {
     return [...this.open.values()]
+  }
+
+  private doubt(operation: Operation): void {
+    this.eachVersion(operation, (version) => {
+      version.doubtful = !version.firm
+    })
   }
 
   private judge(sector: number, content: ContentId, begunAt: number, afterPowerCut: boolean): Illegal | null {

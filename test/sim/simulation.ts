@@ -11,7 +11,7 @@ import { CleanChecker } from './checkers/clean.ts'
 import { GenerationChecker } from './checkers/generation.ts'
 import { LogContents } from './checkers/log-contents.ts'
 import { OneWriterChecker } from './checkers/one-writer.ts'
-import { SurvivorsChecker } from './checkers/survivors.ts'
+import { isExcusedRefusal, SurvivorsChecker } from './checkers/survivors.ts'
 import { TrimChecker } from './checkers/trim.ts'
 import { FrontEnd } from './front-end.ts'
 import { runIncident } from './incidents.ts'
@@ -169,10 +169,7 @@ export class Simulation {
   /** The engine dies now; the users' requests stay outstanding. */
   async crashProcess(): Promise<void> {
     this.life?.process.die()
-    await this.reap()
-    for (const checker of this.checkers) checker.onCrash?.('process')
-    this.count('process-crashes')
-    await this.open('restart')
+    await this.revive()
   }
 
   /** Engine and holder die: the users get errors, a new connection follows. */
@@ -210,6 +207,8 @@ export class Simulation {
   /** The engine died at a planned step: restart it. */
   async revive(): Promise<void> {
     await this.reap()
+    // Whether a failed flush has been answered for is known to nobody but the engine that saw it.
+    if (this.machine.backing.faults.injected.lostFlushes > 0) this.oracle.flushFailed()
     for (const checker of this.checkers) checker.onCrash?.('process')
     this.count('process-crashes')
     await this.open('restart')
@@ -263,7 +262,7 @@ export class Simulation {
     await this.quiesce()
     const { volume } = this
     if (volume === null) return
-    const closed = await this.settle(volume.close(), LIVENESS_MS)
+    const closed = await this.closeOnce(volume)
     if (closed === undefined) {
       if (this.life?.process.alive === false) {
         await this.revive()
@@ -279,6 +278,18 @@ export class Simulation {
     this.volume = null
     for (const checker of this.checkers) checker.onDrained?.()
     this.stopIfFailed()
+  }
+
+  /** A close may fail for a reason that passes; once nothing fails any more it must end. */
+  private async closeOnce(volume: SimulatedVolume): Promise<{ value: void } | undefined> {
+    try {
+      return await this.settle(volume.close(), LIVENESS_MS)
+    } catch (error) {
+      if (!(error instanceof CacheError) || error.kind !== 'retry') throw error
+      this.count('close-retried')
+      this.machine.heal()
+      return this.settle(volume.close(), LIVENESS_MS)
+    }
   }
 
   lookAtStatus(): void {
@@ -350,6 +361,7 @@ export class Simulation {
     this.world.trace.note(this.world.nowMs, `OPEN REFUSED ${describeError(error)}`)
     const memoryLost = this.scenario.settings.resource === 'memory' && (this.counts['power-cuts'] ?? 0) > 0
     const saysLoss = error instanceof CacheError && (error.kind === 'corrupt' || code === 'CACHE_BLOCKED')
+    if (isExcusedRefusal(error, this.machine.backing)) this.giveUp(`refused: ${code}`)
     if (saysLoss && (memoryLost || this.scenario.budget === 'beyond' || this.cacheFailed)) {
       this.count('losses-said')
       this.giveUp(`loss said: ${code}`)

@@ -2,7 +2,7 @@
 // of the cache device is durable), or on the backing. There it must be durable, unless the device tells its users that
 // a flush is needed; then the next flush makes it so.
 import { SECTOR_BYTES } from '../../../base/units.ts'
-import { readSector } from '../content.ts'
+import { describeContent, readSector } from '../content.ts'
 import type { Checker, Scene, UserOperation } from './checker.ts'
 import type { LogContents } from './log-contents.ts'
 
@@ -27,7 +27,7 @@ export class AckChecker implements Checker {
       const found = readSector(image, sector * SECTOR_BYTES, sector)
       if (found === operation.id || this.isNewer(sector, found, operation.id)) continue
       const where = mustBeDurable ? 'durably on the backing' : 'on the backing'
-      const message = `write ${operation.id} is acknowledged and neither in the log nor ${where} sector=${sector}`
+      const message = `write ${operation.id} is acknowledged and neither in the log nor ${where}, which holds ${describeContent(found)} sector=${sector}`
       this.scene.report.add(this.name, this.rule, message)
       return
     }
