@@ -31,7 +31,6 @@ export const SECTOR_LIMIT = 2 ** 48
 
 export const OP_WRITE = 1
 export const OP_ZERO = 2
-export type BatchOp = typeof OP_WRITE | typeof OP_ZERO
 /** Record flag of a ZERO: space may be released (discard); otherwise it should stay allocated. */
 export const FLAG_MAY_UNMAP = 1
 

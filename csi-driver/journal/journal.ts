@@ -21,18 +21,14 @@ import { EDGE_HASHES, type LogTail, SUPERBLOCK_SLOTS, type Superblock, uuidBytes
 import { newestSuperblock, readSlots, SUPERBLOCK_COPIES, SuperblockWriter } from './superblock-store.ts'
 
 export { currentLogUuid, promotePending } from './lineage.ts'
-export { type BatchVisitor, type LogDamage, LogCorruptError, type RecoveryReport } from './recovery.ts'
+export { type BatchVisitor, LogCorruptError, type RecoveryReport } from './recovery.ts'
 export {
-  type BackingIdentity,
-  EDGE_HASHES,
-  type LineageEntry,
   type LogGeometry,
   type LogTail,
-  logBytesMin,
   SUPERBLOCK_AREA_BYTES,
   type Superblock,
 } from './superblock.ts'
-export { type CacheProbe, probeCache } from './superblock-store.ts'
+export { probeCache } from './superblock-store.ts'
 
 /** Superblock updates that may wait at once; callers are few and each waits for its answer. */
 export const SUPERBLOCK_UPDATES_MAX = 64
