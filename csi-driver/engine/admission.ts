@@ -1,8 +1,9 @@
-// Who may write now. Three limits bound what is dirty: the user's dirty limit, the space of the log, and the blocks
-// that a replay must be able to index. The fullest of them slows writers down before any of them stops one.
+// Who may write now. Four limits bound what is dirty: the user's dirty limit, the space of the log, and the blocks and
+// zero ranges that a replay must be able to index. The fullest of them slows writers down before any of them stops one.
 import type { Ms } from '../../base/units.ts'
 import type { EngineCore } from './engine-core.ts'
 import { writeDelayMs } from './destage-rate.ts'
+import { ZERO_RANGES_MAX } from './index/zero-ranges.ts'
 import type { Request } from './request.ts'
 import { REQUEST_ZERO } from './request.ts'
 import type { WritePath } from './write-path.ts'
@@ -18,6 +19,8 @@ export class Admission {
   private readonly core: EngineCore
   private readonly writes: WritePath
   private nextWriteAtMs: Ms = 0
+  /** A write was refused for want of space and has not been taken since. */
+  private refused = false
   /** Valid after `later`. */
   delayMs: Ms = 0
   /** Times that a writer found the cache full, and milliseconds of smooth delay given out; for metrics. */
@@ -35,14 +38,21 @@ export class Admission {
     const dirty = (core.dirtyBytes + this.writes.pendingBytes) / core.settings.dirtyLimitBytes
     const log = core.journal.usedBytes / (core.journal.usedBytes + core.journal.freeBytes)
     const blocks = (core.recordBlocks + core.generationBlocks) / core.recordBlocksMax
-    return Math.min(1, Math.max(dirty, log, blocks))
+    return Math.min(1, Math.max(dirty, log, blocks, core.zeros.count / ZERO_RANGES_MAX))
+  }
+
+  /** What destage goes by: full while a write waits for space, however little is dirty beside a large write. */
+  pressure(): number {
+    return this.refused ? 1 : this.fill()
   }
 
   admit(request: Request): Admitted {
     if (this.isFull(request)) {
-      this.stalls += 1
+      if (!this.refused) this.stalls += 1
+      this.refused = true
       return 'full'
     }
+    this.refused = false
     const delay = writeDelayMs(this.fill())
     if (delay === 0) return 'yes'
     const now = this.core.ports.clock.monotonicMs()

@@ -35,6 +35,13 @@ export class RecoveredRequests {
     return this.seqs.get(keyOf(request.uniqueLow, request.uniqueHigh)) ?? 0
   }
 
+  /** The oldest record that a re-sent request may still ask for; Infinity when there is none. */
+  lowestSeq(): Seq {
+    let lowest = Infinity
+    for (const seq of this.seqs.values()) if (seq < lowest) lowest = seq
+    return lowest
+  }
+
   /** All re-sent requests have been read: none can come any more. */
   clear(): void {
     this.seqs.clear()

@@ -63,6 +63,8 @@ export class ThroughPath {
   private keptBytes: Bytes = 0
   private readonly underWay = new Set<ThroughOperation>()
   private bytesUnderWay: Bytes = 0
+  /** Of those under way: at the backing, and not in a batch of the log. */
+  atBacking = 0
 
   constructor(core: EngineCore, onRoom: () => void) {
     this.core = core
@@ -166,6 +168,7 @@ export class ThroughPath {
   private write(operation: ThroughOperation): void {
     const { core } = this
     core.counters.throughWrites += 1
+    this.atBacking += 1
     operation.flushGeneration = core.backing.flushGeneration
     const sector = operation.offset / SECTOR_BYTES
     const end = sector + operation.length / SECTOR_BYTES
@@ -199,6 +202,7 @@ export class ThroughPath {
     const { user } = operation
     operation.user = null
     operation.seq = 0
+    this.atBacking -= 1
     this.underWay.delete(operation)
     this.bytesUnderWay -= operation.length
     this.keep(operation)

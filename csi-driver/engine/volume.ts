@@ -9,9 +9,9 @@
 // destager.ts empties the log in the background, phase-control.ts moves the volume between phases.
 import { assert } from '../../base/assert.ts'
 import { CacheError } from '../../base/errors.ts'
-import type { Bytes, Ms } from '../../base/units.ts'
+import type { Bytes, Ms, Seq } from '../../base/units.ts'
 import { roundDown, SECTOR_BYTES } from '../../base/units.ts'
-import { writeRoute } from '../protocol/phase-table.ts'
+import { type WriteRoute, writeRoute } from '../protocol/phase-table.ts'
 import { setBackingSize } from '../protocol/register-transitions.ts'
 import type { Member } from '../register/record.ts'
 import type { RegisterClient } from '../register/register-client.ts'
@@ -24,7 +24,7 @@ import type { EngineCore } from './engine-core.ts'
 import { type EngineStatus, engineStatus } from './engine-status.ts'
 import { once } from './generation.ts'
 import { type Opened, VolumeOpening } from './open-volume.ts'
-import { ParkedRequests } from './parked-requests.ts'
+import { PARKED_REQUESTS_MAX, ParkedRequests } from './parked-requests.ts'
 import { PhaseControl } from './phase-control.ts'
 import { ReadPath } from './read-path.ts'
 import type { RecoveredRequests } from './recovered-requests.ts'
@@ -60,8 +60,10 @@ export class Volume {
   private readonly parked = new ParkedRequests()
   /** Re-sent requests that the log holds and that wait for the backing (DrainWT). */
   private recoveredWaiting: { readonly request: Request; readonly seq: number }[] = []
-  /** Reads of blocks that an unanswered write past the log touches. */
-  private readsWaiting: Request[] = []
+  /** Every record up to here is durable on the backing. */
+  private backingHasSeq = 0
+  /** Reads and flushes that wait for the end of a freeze, and reads that wait for a write (see `pass`). */
+  private passing: Request[] = []
   private writesHeld = 0
   private suspended = false
   private releasing = false
@@ -84,12 +86,15 @@ export class Volume {
       onLogFailed: (error, unlogged) => this.onLogFailed(error.message, unlogged),
     })
     this.through = new ThroughPath(core, () => this.onProgress())
-    this.writes.unrepliedSeq = () => this.through.unrepliedSeq()
+    this.writes.unrepliedSeq = () => this.unrepliedSeq()
     this.admission = new Admission(core, this.writes)
     this.destager = new Destager(core, edges, scratch, {
-      fill: () => this.admission.fill(),
+      fill: () => this.admission.pressure(),
       repliedSeq: () => this.writes.repliedSeq,
-      onBackingHas: (seq) => this.answerRecovered(seq),
+      onBackingHas: (seq) => {
+        this.backingHasSeq = seq
+        this.answerRecovered()
+      },
       onRelief: () => this.onProgress(),
       onCheckpointFailed: (message) => this.onLogFailed(message, []),
       onDirtyUnreadable: (message) => this.background(this.phases.dirtyUnreadable(message)),
@@ -120,16 +125,10 @@ export class Volume {
   /** Takes a request; its `complete` runs exactly once, possibly before this returns. Call kick after a group. */
   submit(request: Request): void {
     if (this.suspended) return
-    if (this.core.frozen > 0) {
-      this.parked.park(request)
-      return
-    }
     switch (request.kind) {
       case REQUEST_READ:
-        this.read(request)
-        return
       case REQUEST_FLUSH:
-        this.flush(request)
+        this.pass(request)
         return
       case REQUEST_WRITE:
       case REQUEST_ZERO:
@@ -166,7 +165,7 @@ export class Volume {
       core: this.core,
       policy: this.phases.policy,
       admission: this.admission,
-      parked: this.parked.count,
+      parked: this.parked.count + this.passing.length,
       oldestDirtyMs: this.destager.oldestDirtyMs,
       registerError: this.client.lastError,
     })
@@ -203,11 +202,17 @@ export class Volume {
     this.core.frozen += 1
     this.client.stop()
     await this.destager.stop()
-    while (this.writes.inFlight || this.through.active > 0 || this.reads.active > 0 || this.fills.active > 0) {
+    while (this.isBusy()) {
       // oxlint-disable-next-line eslint/no-await-in-loop -- each wake-up is an I/O that ended
       await this.nextProgress()
     }
     await this.closeDevices()
+  }
+
+  /** I/O is in flight. A logged write that waits for a batch which never starts is none. */
+  private isBusy(): boolean {
+    const { core, writes, through, reads, fills } = this
+    return writes.inFlight || through.atBacking > 0 || reads.active > 0 || fills.active > 0 || core.journal.isUpdatingSuperblock
   }
 
   /** The backing has grown: the volume takes its size. Returns the new size in bytes. */
@@ -229,20 +234,26 @@ export class Volume {
   }
 
   /**
-   * A write past the log that is not answered yet may be sent again after a crash and land once more. A reader who saw
-   * it before would see time run backwards, so he waits for the answer (invariant 8). Logged writes are recognised when
-   * they come again and need no waiting.
+   * Reads and flushes never stand behind a write that waits for space. Two things hold a read up: a freeze, and a write
+   * past the log to its blocks that is not answered yet: that may be sent again after a crash and land once more, so
+   * that a reader who saw it before would see time run backwards (invariant 8). Logged writes are recognised when they
+   * come again and need no waiting.
    */
-  private read(request: Request): void {
-    if (this.through.active > 0 && this.through.touches(request.offset, request.length)) this.readsWaiting.push(request)
-    else this.reads.start(request)
+  private pass(request: Request): void {
+    const { through } = this
+    const isRead = request.kind === REQUEST_READ
+    if (this.core.frozen > 0 || (isRead && through.active > 0 && through.touches(request.offset, request.length))) {
+      assert(this.passing.length < PARKED_REQUESTS_MAX, `too many requests wait limit=${PARKED_REQUESTS_MAX}`)
+      this.passing.push(request)
+    } else if (isRead) this.reads.start(request)
+    else this.flush(request)
   }
 
-  private releaseReads(): void {
-    if (this.readsWaiting.length === 0 || this.core.frozen > 0) return
-    const waiting = this.readsWaiting
-    this.readsWaiting = []
-    for (const request of waiting) this.read(request)
+  private releasePassing(): void {
+    if (this.passing.length === 0 || this.core.frozen > 0) return
+    const waiting = this.passing
+    this.passing = []
+    for (const request of waiting) this.pass(request)
   }
 
   /** Sends a write or zero down the path of the present phase; false when it has to wait. `data` is copied. */
@@ -253,17 +264,21 @@ export class Volume {
     if (route === 'wait') return false
     if (route === 'backing') return this.writeThrough(request, data, dataStart)
     if (route === 'log-and-backing' && !this.isInUse(request)) return this.writeThrough(request, data, dataStart)
-    if (!this.admitted(request)) return false
+    if (!this.admitted(request) || !this.log(request, data, dataStart, route)) return false
     this.count(request)
-    if (route === 'log') return this.log(request, data, dataStart)
+    return true
+  }
+
+  private log(request: Request, data: Buffer, dataStart: number, route: WriteRoute): boolean {
+    if (route === 'log') return this.addRecord(request, data, dataStart)
     if (!this.through.hasRoom(request.length)) return false
     const logged = this.through.startLogged(request, data, dataStart)
-    if (this.log(logged, logged.data, logged.dataStart)) return true
+    if (this.addRecord(logged, logged.data, logged.dataStart)) return true
     this.through.giveBack(logged)
     return false
   }
 
-  private log(request: Request, data: Buffer, dataStart: number): boolean {
+  private addRecord(request: Request, data: Buffer, dataStart: number): boolean {
     return request.kind === REQUEST_ZERO ? this.writes.addZero(request) : this.writes.addWrite(request, data, dataStart)
   }
 
@@ -318,18 +333,29 @@ export class Volume {
   private isInLog(request: Request): boolean {
     const seq = this.recovered.seqOf(request)
     if (seq === 0) return false
-    if (this.core.phase === 'WriteBack') request.complete(REQUEST_OK)
-    else {
-      this.recoveredWaiting.push({ request, seq })
-      this.destager.poke()
-    }
+    this.recoveredWaiting.push({ request, seq })
+    this.answerRecovered()
+    if (this.recoveredWaiting.length > 0) this.destager.poke()
     return true
   }
 
-  private answerRecovered(seq: number): void {
-    const waiting = this.recoveredWaiting
-    this.recoveredWaiting = waiting.filter((item) => item.seq > seq)
-    for (const item of waiting) if (item.seq <= seq) item.request.complete(REQUEST_OK)
+  private answerRecovered(): void {
+    const { core, recoveredWaiting: waiting } = this
+    if (waiting.length === 0 || core.frozen > 0) return
+    // WriteThrough: dirty=false is settled, so the backing has everything.
+    const hasSeq = core.phase === 'WriteBack' || core.phase === 'WriteThrough' ? Infinity : this.backingHasSeq
+    this.recoveredWaiting = waiting.filter((item) => item.seq > hasSeq)
+    for (const item of waiting) if (item.seq <= hasSeq) item.request.complete(REQUEST_OK)
+    this.destager.notify()
+  }
+
+  /** Lowest record whose request is not answered although it is durable in the log; Infinity: none. */
+  private unrepliedSeq(): Seq {
+    let lowest = this.through.unrepliedSeq()
+    // Until all re-sent requests have been read, each recovered record may be one of theirs.
+    if (this.core.resendPending) lowest = Math.min(lowest, this.recovered.lowestSeq())
+    for (const { seq } of this.recoveredWaiting) lowest = Math.min(lowest, seq)
+    return lowest
   }
 
   private onBackingWriteEnd(position: Bytes, length: Bytes): void {
@@ -339,7 +365,7 @@ export class Volume {
 
   /** Something ended: whoever waits looks again. */
   private onProgress(): void {
-    this.releaseReads()
+    this.releasePassing()
     this.release()
     this.destager.poke()
     this.destager.notify()
@@ -360,21 +386,15 @@ export class Volume {
   private release(): void {
     if (this.releasing || this.suspended) return
     this.releasing = true
+    this.answerRecovered()
+    this.releasePassing()
     while (this.core.frozen === 0) {
       const item = this.parked.first()
-      if (item === null || !this.resume(item.request, item.data)) break
+      if (item === null || !this.write(item.request, item.data, 0)) break
       this.parked.removeFirst()
     }
     this.releasing = false
-    this.releaseReads()
     this.kick()
-  }
-
-  private resume(request: Request, data: Buffer): boolean {
-    if (request.kind === REQUEST_READ) this.read(request)
-    else if (request.kind === REQUEST_FLUSH) this.flush(request)
-    else return this.write(request, data, 0)
-    return true
   }
 
   private armRelease(delayMs: Ms): void {
