@@ -91,7 +91,7 @@ module.exports = {
       severity: 'error',
       comment: 'no Node.js module below the edge except in csi-driver/io/real: take a port',
       from: {
-        path: '^(base|crds|csi-driver/(config|frontend|engine|protocol|journal|replica|backing|register|batch|io)|operator/policy)',
+        path: '^(base/|crds/|csi-driver/(config|(frontend|engine|protocol|journal|replica|backing|register|batch|io)/)|operator/policy/)',
         pathNot: '^csi-driver/io/real/',
       },
       to: { dependencyTypes: ['core'] },
@@ -99,8 +99,8 @@ module.exports = {
     {
       name: 'real-io-from-entry',
       severity: 'error',
-      comment: 'io/real and io/faulty are joined to ports in main.ts and cli/ only',
-      from: { pathNot: '^(csi-driver/(main\\.ts$|cli/|io/(real|faulty)/)|test/)' },
+      comment: 'io/real and io/faulty are joined to ports in main.ts, engine-process/ and cli/ only',
+      from: { pathNot: '^(csi-driver/(main\\.ts$|cli/|engine-process/|io/(real|faulty)/)|test/)' },
       to: { path: '^csi-driver/io/(real|faulty)/' },
     },
     {

@@ -6,6 +6,7 @@ import { refusalText } from './cli/command.ts'
 import { readServe } from './cli/serve-settings.ts'
 import { ServedVolume } from './engine-process/served-volume.ts'
 import { EXIT_FAILURE, EXIT_NO_RESTART, EXIT_REFUSED } from './holder/exit-status.ts'
+import { leaveProcess } from './io/real/leave-process.ts'
 import { DescriptorLineSink } from './io/real/line-sink.ts'
 import { systemClock } from './io/real/system-clock.ts'
 
@@ -62,4 +63,6 @@ function explain(error: unknown): number {
 
 const status = await main(process.argv.slice(2), process.env)
 sink.flushSync()
+// Not process.exit after a failure: it waits for readers of /dev/fuse that nobody has woken.
+if (status === EXIT_FAILURE || status === EXIT_REFUSED) leaveProcess(status)
 process.exit(status)

@@ -3,15 +3,19 @@
 //
 //   first signal   write-through at once, drain, wait until nobody has the device open, detach, close clean: exit 0
 //   second signal  stop at once: open users get I/O errors, dirty data stays in the cache: exit 3
+import { randomBytes } from 'node:crypto'
 import { CacheError } from '../../base/errors.ts'
 import type { EventLog } from '../../base/log.ts'
 import { productVersion } from '../cli/product.ts'
 import type { ServePlan } from '../cli/serve-settings.ts'
 import { openVolume, type Volume } from '../engine/volume.ts'
+import { runSelfTest } from '../frontend/fuse/self-test.ts'
 import type { LoopHost } from '../frontend/loop/host.ts'
 import { EXIT_CLEAN, EXIT_DIRTY, EXIT_NO_RESTART, EXIT_REPLACE } from '../holder/exit-status.ts'
 import { RUN_BUILD, RUN_READY } from '../holder/run-directory.ts'
 import type { FuseChannelEnd } from '../io/fuse-channel.ts'
+import { SystemAlignedMemory } from '../io/real/aligned-memory.ts'
+import { bestChannelKind, createFuseDevices } from '../io/real/fuse-devices.ts'
 import { RealProcesses } from '../io/real/exec.ts'
 import { systemFiles } from '../io/real/small-files.ts'
 import { systemClock, systemTimers } from '../io/real/system-clock.ts'
@@ -81,6 +85,7 @@ export class ServedVolume implements VolumeControl {
   private async open(): Promise<void> {
     const { plan, environment, log } = this
     const host: LoopHost = { processes: new RealProcesses(), files: systemFiles, timers: systemTimers, log }
+    if (environment.start === 'first') await this.selfTest(host)
     const memoryOwner: { device: VolumeDevice | null } = { device: null }
     const opened = await openPorts({
       plan,
@@ -109,6 +114,19 @@ export class ServedVolume implements VolumeControl {
       await opened.undo()
       throw error
     }
+  }
+
+  /** The switches of FUSE that lose data without a word when they are wrong, on this kernel and with this build. */
+  private async selfTest(host: LoopHost): Promise<void> {
+    const { plan, environment, log } = this
+    const ports = { host, devices: createFuseDevices(new SystemAlignedMemory()), clock: systemClock }
+    const report = await runSelfTest(ports, {
+      runDirectory: `${plan.runDirectory}-self-test`,
+      kind: bestChannelKind(),
+      sessionHex: randomBytes(8).toString('hex'),
+      maskResend: environment.maskResend,
+    })
+    log.event('serve.self_test_passed', { durationMs: Math.round(report.durationMs), resend: report.session.resend })
   }
 
   status(): VolumeStatus {

@@ -78,6 +78,8 @@ export class EngineCore {
   committedBatchSeq: BatchSeq = 0
   /** Log space of a generation that may be trimmed only when re-sent requests have been read (2.6). */
   resendPending = false
+  /** The engine stops at once: nothing is answered or begun any more. */
+  stopping = false
   /** Set once the cache device failed a write; nothing is logged or filled from then on. */
   cacheFailure: string | null = null
   /** 4 KiB blocks that records touched since the last freeze, counted with repetition; bounds replay (index capacity). */

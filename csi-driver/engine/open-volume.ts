@@ -13,7 +13,7 @@ import {
   probeCache,
   promotePending,
 } from '../journal/journal.ts'
-import type { CacheSummary, OpenInput } from '../protocol/open-facts.ts'
+import type { CacheSummary, ForebayCache, OpenInput } from '../protocol/open-facts.ts'
 import { nextOpenStep, type OpenStep } from '../protocol/open-steps.ts'
 import { openDecision, type OpenGo } from '../protocol/open-table.ts'
 import { restartDecision } from '../protocol/restart-table.ts'
@@ -51,6 +51,7 @@ export class VolumeOpening {
   private go: OpenGo | null = null
   private input: OpenInput | null = null
   private newLogUuid = ''
+  private serving = false
 
   constructor(ports: VolumePorts, settings: VolumeSettings) {
     this.ports = ports
@@ -241,6 +242,7 @@ export class VolumeOpening {
     const dirty = !journal.isEmpty
     const phase = settings.writePolicy === 'write-back' ? 'WriteBack' : dirty ? 'DrainWT' : 'WriteThrough'
     const { kind, takeBacking } = this.going
+    const lossAccepted = kind === 'open-discard' || settings.acceptDataLoss === settings.volume
     this.edges.paused = phase !== 'WriteBack'
     return doneIf(
       await this.client.change('own-log', (record) =>
@@ -248,8 +250,9 @@ export class VolumeOpening {
           logUuid: this.newLogUuid,
           members: [member],
           phase,
-          lastSeq: Math.max(journal.lastSeq, record.lastSeq),
-          lossAccepted: kind === 'open-discard' || settings.acceptDataLoss === settings.volume,
+          // A log that lost its end goes on from there: more was acknowledged once, but not of what is left.
+          lastSeq: lossAccepted ? journal.lastSeq : Math.max(journal.lastSeq, record.lastSeq),
+          lossAccepted,
           unreachable: [],
           ...(takeBacking ? { backing: settings.backingIdentity } : {}),
         }),
@@ -274,7 +277,7 @@ export class VolumeOpening {
     if (cache.kind !== 'forebay' || probe.kind !== 'forebay') return this.open()
     const store: Member = { node: this.settings.node, storeUuid: cache.storeUuid, incarnation: cache.incarnation }
     // A damaged slot may have held a newer intent (rule 1.3); a register that moved on knows more than this cache.
-    const settled = probe.damagedSlots > 0 || (await this.registerMovedOn(cache.settled)) ? null : cache.settled
+    const settled = probe.damagedSlots > 0 || (await this.registerMovedOn(cache)) ? null : cache.settled
     const superblock = { store, settled, intent: cache.intent }
     const { label, decision } = restartDecision({ sameHolder: true, predecessorReaped: true, superblock })
     this.ports.log.event('engine.restart.decided', { row: label, decision })
@@ -291,11 +294,18 @@ export class VolumeOpening {
     return again.decision === 'resume' || again.decision === 'resume-closing' ? this.resume(probe.superblock) : this.open()
   }
 
-  /** Only a cache device that can no longer be written falls behind its register. Unknown counts as no. */
-  private async registerMovedOn(settled: RegisterRecord | null): Promise<boolean> {
+  /**
+   * The register knows more than this cache: of a newer epoch, whose opening did not get as far as the superblock, or
+   * of changes after the cache device could not be written any more. Its log may then be void (dirty=false is settled
+   * and newer writes are on the backing), so that only an open may decide. An unreachable register counts as no: an
+   * engine whose cache works has left its intent here.
+   */
+  private async registerMovedOn({ settled, intent }: ForebayCache): Promise<boolean> {
     try {
       const record = await this.ports.register.read()
-      return record !== null && settled !== null && record.epoch === settled.epoch && record.rv > settled.rv + 1
+      if (record === null || settled === null || record.epoch < settled.epoch) return false
+      const rvKnown = settled.rv + (intent === null ? 0 : 1)
+      return record.epoch > settled.epoch || record.rv > rvKnown
     } catch {
       return false
     }
@@ -321,6 +331,7 @@ export class VolumeOpening {
   }
 
   private build(replayed: Replayed, record: RegisterRecord): Opened {
+    this.serving = true
     const { ports, settings } = this
     const { journal, tables } = replayed
     const core = new EngineCore({
@@ -360,9 +371,10 @@ export class VolumeOpening {
     const { journal } = this
     if (journal === null || journal.failed !== null) return
     const { superblock } = journal
+    const resized = record.backing.sizeBytes !== superblock.backing.sizeBytes
     const becomesOwner = superblock.pendingLineage?.logUuid === record.logUuid
     const firstRun = superblock.epoch !== record.epoch || superblock.run === 0
-    await durable((done) =>
+    const error = await once((done) =>
       journal.updateSuperblock(
         {
           registerRecord: encodeRecord(record),
@@ -371,11 +383,14 @@ export class VolumeOpening {
           backing: record.backing,
           ...(becomesOwner ? promotePending(superblock) : {}),
           ...(firstRun && record.phase !== 'Opening' ? { epoch: record.epoch, run: 1 } : {}),
-          ...(this.edges.paused ? { edgeHashes: new Uint32Array(superblock.edgeHashes.length) } : {}),
+          // Hashes of a last MiB that was somewhere else, or of blocks that through-writes may change.
+          ...(this.edges.paused || resized ? { edgeHashes: new Uint32Array(superblock.edgeHashes.length) } : {}),
         },
         done,
       ),
     )
+    // While the volume serves, whoever asked for the change looks at the journal and goes on without the cache device.
+    if (error !== null && !this.serving) throw error
   }
 
   private lostError(): CacheError {

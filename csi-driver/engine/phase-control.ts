@@ -5,7 +5,7 @@ import type { Bytes } from '../../base/units.ts'
 import { MIB } from '../../base/units.ts'
 import { movePhase, type PhaseEvent } from '../protocol/phase-table.ts'
 import { closeClean, setPhase } from '../protocol/register-transitions.ts'
-import type { RegisterClient } from '../register/register-client.ts'
+import type { Mutation, RegisterClient } from '../register/register-client.ts'
 import { type Destager, DirtyUnreadableError } from './destager.ts'
 import type { EdgeHashes } from './edge-hashes.ts'
 import type { EngineCore } from './engine-core.ts'
@@ -28,6 +28,8 @@ export interface PhaseHost {
   writesQuiet(): Promise<void>
   /** Requests that waited for the end of a freeze may go on. */
   release(): void
+  /** A superblock could not be written: what follows from that begins now. */
+  cacheDeviceFailed(message: string): void
 }
 
 export class PhaseControl {
@@ -36,8 +38,8 @@ export class PhaseControl {
   private readonly host: PhaseHost
   private readonly core: EngineCore
   private turn: Promise<unknown> = Promise.resolve()
-  /** Lets writes go on that wait since the cache device failed. */
-  private cacheFailureHold: () => void = () => undefined
+  /** Lets writes go on that wait since the cache device failed; null while it has not. */
+  private cacheFailureHold: (() => void) | null = null
 
   constructor(host: PhaseHost, policy: WritePolicy) {
     this.host = host
@@ -75,13 +77,15 @@ export class PhaseControl {
       await this.host.destager.stop()
       await this.move('close')
       const lastSeq = this.core.committedSeq
-      await this.applied(this.host.client.change('close', (record) => closeClean(record, { lastSeq })))
+      await this.changeRegister('close', (record) => closeClean(record, { lastSeq }))
       this.core.phase = 'Detached'
     })
   }
 
   /** The cache device failed a write: go on without it if everything can still be read (issue of invariant 9). */
   cacheFailed(message: string): Promise<void> {
+    // The batch in flight, a checkpoint and a change of phase may all meet the same failure.
+    if (this.cacheFailureHold !== null) return Promise.resolve()
     const release = this.host.holdWrites()
     this.cacheFailureHold = release
     return this.inTurn(async () => {
@@ -115,7 +119,7 @@ export class PhaseControl {
       await this.move('dirty-readable')
       this.core.reason = this.core.cacheFailure === null ? '' : `cache device failed: ${this.core.cacheFailure}`
       if (this.core.cacheFailure !== null) {
-        await this.leaveLog(this.cacheFailureHold)
+        await this.leaveLog(this.cacheFailureHold ?? this.host.holdWrites())
         this.core.readCache.clear()
       } else if (this.policy === 'write-back') await this.toWriteBack()
       else await this.toWriteThrough('policy write-through')
@@ -134,12 +138,28 @@ export class PhaseControl {
     if (core.phase === 'Blocked') throw blockedError(core.reason)
     if (core.phase === 'WriteThrough') return
     core.reason = core.reason === '' ? reason : core.reason
-    if (core.phase === 'WriteBack') {
-      // From now on writes may go past the log, so the hashes of the last checkpoint stop being true.
-      this.host.edges.paused = true
-      await this.move('want-write-through')
+    if (core.phase === 'WriteBack') await this.beginDrain()
+    const release = await this.drainLog()
+    try {
+      await this.leaveLog(release)
+    } catch (error) {
+      release()
+      throw error
     }
-    await this.leaveLog(await this.drainLog())
+  }
+
+  private async beginDrain(): Promise<void> {
+    const { host } = this
+    // From now on writes may go past the log, so the hashes of the last checkpoint stop being true.
+    host.edges.paused = true
+    const release = host.holdWrites()
+    try {
+      // No batch is in flight while the phase is open (1.2): whatever comes later is acknowledged by the new rule (2.2).
+      await host.writesQuiet()
+      await this.move('want-write-through')
+    } finally {
+      release()
+    }
   }
 
   /** The log is empty and writes are held: dirty=false, then writes go to the backing. */
@@ -161,15 +181,19 @@ export class PhaseControl {
     if (core.phase === 'Blocked') throw blockedError(core.reason)
     if (core.phase === 'WriteBack') return
     const release = host.holdWrites()
+    const { flushBeforeAck } = core
     core.flushBeforeAck = true
-    await host.writesQuiet()
     try {
+      await host.writesQuiet()
       // Every through-write is durable before the device stops passing flushes on.
       const error = await once((done) => core.unflushed.settle(done))
       if (error !== null) throw new CacheError('retry', 'CACHE_BACKING_FLUSH', `the backing could not be flushed reason=${error.message}`)
       host.edges.paused = false
       await this.move('want-write-back')
       core.reason = ''
+    } catch (error) {
+      core.flushBeforeAck = flushBeforeAck
+      throw error
     } finally {
       release()
     }
@@ -213,7 +237,7 @@ export class PhaseControl {
         const { dirty } = row.cas
         const phase = row.to as Parameters<typeof setPhase>[1]['phase']
         const lastSeq = core.committedSeq
-        await this.applied(host.client.change(`phase-${row.to}`, (record) => setPhase(record, { phase, dirty, lastSeq })))
+        await this.changeRegister(`phase-${row.to}`, (record) => setPhase(record, { phase, dirty, lastSeq }))
       }
       core.ports.log.event('engine.phase', { from: core.phase, to: row.to, row: row.label, reason: core.reason })
       core.phase = row.to
@@ -223,11 +247,32 @@ export class PhaseControl {
     }
   }
 
-  private async applied(change: Promise<'applied' | 'fenced'>): Promise<void> {
-    if ((await change) === 'applied') return
-    throw new CacheError('fenced', 'CACHE_FENCED', `another owner has claimed the volume volume=${this.core.settings.volume}`, {
+  /**
+   * A settled change of the register. When it was sent and cannot be settled, or a newer owner exists, nothing is
+   * answered any more (1.2): the freeze of it never ends.
+   */
+  async changeRegister(name: string, mutate: Mutation): Promise<void> {
+    const { core, client } = this.host
+    try {
+      if ((await client.change(name, mutate)) === 'applied') return
+      this.stopServing(`another owner has claimed the volume change=${name}`)
+    } catch (error) {
+      if (client.intent !== null) this.stopServing(`the register is not settled change=${name}`)
+      throw error
+    } finally {
+      const { failed } = core.journal
+      if (failed !== null && core.cacheFailure === null) this.host.cacheDeviceFailed(failed.message)
+    }
+    throw new CacheError('fenced', 'CACHE_FENCED', `another owner has claimed the volume volume=${core.settings.volume}`, {
       remedy: 'This engine has stopped writing; look at the volume on its new node.',
     })
+  }
+
+  private stopServing(reason: string): void {
+    const { core } = this
+    core.frozen += 1
+    core.reason = reason
+    core.ports.log.event('engine.stopped_serving', { reason }, 'error')
   }
 
   /** False when the device could not be told: slower but safe, through-writes go on being flushed one by one. */
@@ -243,6 +288,8 @@ export class PhaseControl {
 
   /** The device exists now: tells it what the phase needs. Called once after it was attached, and after a restart. */
   attached(): Promise<void> {
+    // The drain under way may take long and tells the device when it ends; until then it was attached in the right mode.
+    if (this.core.phase === 'DrainWT') return Promise.resolve()
     return this.inTurn(async () => {
       if (this.core.phase !== 'WriteThrough') await this.announce('write-through')
       else this.core.flushBeforeAck = !(await this.announce('write-back'))

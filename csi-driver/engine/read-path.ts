@@ -5,6 +5,7 @@
 // A read takes time, and meanwhile the places it reads may be trimmed or reused. It therefore remembers what it relied
 // on (slot generations, trimCount) and starts again when that moved.
 import type { IoError } from '../../base/errors.ts'
+import type { Ms } from '../../base/units.ts'
 import { BLOCK_BYTES, SECTOR_BYTES, SECTORS_PER_BLOCK } from '../../base/units.ts'
 import type { IoDone } from '../io/storage.ts'
 import type { CacheFills, Fill } from './cache-fill.ts'
@@ -18,6 +19,10 @@ import { REQUEST_EIO, REQUEST_OK } from './request.ts'
 
 /** A read that is overtaken this often by trims and evictions is served from what it verified last (each piece was). */
 const ATTEMPTS_MAX = 16
+
+/** Reads of dirty data that fail are tried again for about 20 s in all before the user gets an error. */
+const DIRTY_ATTEMPTS_MAX = 20
+const DIRTY_RETRY_MS: Ms = 100
 
 export interface ReadPathEvents {
   /** Dirty data could not be read or is not what was written; `message` says where. */
@@ -285,10 +290,26 @@ export class ReadPath {
       this.retry(operation, request)
       return
     }
+    if (operation.attempts < DIRTY_ATTEMPTS_MAX) {
+      this.retryLater(operation, request)
+      return
+    }
     core.counters.dirtyMismatches += 1
     this.end(operation, request, REQUEST_EIO)
     const why = operation.reader.lastError?.message ?? 'checksum mismatch'
     this.events.onDirtyUnreadable(`dirty block unreadable block=${block} reason=${why}`)
+  }
+
+  /** The cache device may come back: nobody above would try again (datapath §1.3). */
+  private retryLater(operation: ReadOperation, request: Request): void {
+    const { core } = this
+    core.ports.timers.after(DIRTY_RETRY_MS * operation.attempts, () => {
+      if (!core.stopping) this.retry(operation, request)
+      else {
+        operation.request = null
+        this.active -= 1
+      }
+    })
   }
 
   private end(operation: ReadOperation, request: Request, result: RequestResult): void {

@@ -227,7 +227,7 @@ export class Volume {
       })
     }
     if (size === core.sizeBytes) return size
-    await this.client.change('resize', (record) => setBackingSize(record, core.backing.sizeBytes))
+    await this.phases.changeRegister('resize', (record) => setBackingSize(record, core.backing.sizeBytes))
     this.edges.resized()
     core.sizeBytes = size
     return size
@@ -431,6 +431,7 @@ export class Volume {
       holdWrites: () => this.holdWrites(),
       writesQuiet: () => this.writesQuiet(),
       release: () => this.release(),
+      cacheDeviceFailed: (message) => this.onLogFailed(message, []),
     }
   }
 

@@ -257,7 +257,7 @@ export class WritePath {
       const { core } = this
       if (core.cacheFailure !== null || core.phase === 'Closing' || core.phase === 'Detached') return
       const news = this.announcedAckedSeq < this.repliedSeq
-      if (news && this.idle && core.frozen === 0 && core.journal.canAppend(2 * BLOCK_BYTES)) this.start(this.open)
+      if (news && this.idle && core.frozen === 0 && core.journal.canAppendReserved(BLOCK_BYTES)) this.start(this.open)
       else this.armIdleFrame()
     })
   }
