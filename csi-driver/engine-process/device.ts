@@ -39,6 +39,8 @@ export class VolumeDevice implements WriteCacheSwitch {
   private readonly channelKind: FuseChannelKind
   private attached: AttachState | null = null
   private frontend: FuseFrontend | null = null
+  /** The attach has set the write cache's mode; from here on the engine does. */
+  private writeCacheIsOurs = false
 
   private constructor(options: DeviceOptions, inherited: VolumeDevice['inherited'], channelKind: FuseChannelKind) {
     this.options = options
@@ -83,12 +85,14 @@ export class VolumeDevice implements WriteCacheSwitch {
       this.startFrontend(volume, { onSession: () => undefined, onRefused: () => undefined })
       await reattachLoop(this.options.host, this.inherited.attached, writeCache)
     }
+    this.writeCacheIsOurs = true
     await volume.attached()
   }
 
   async setWriteCache(mode: 'write-back' | 'write-through'): Promise<void> {
     const { name } = this
-    if (name === null) throw new Error('the device does not exist yet')
+    // An attach under way would set its own mode afterwards; `volume.attached` asks again.
+    if (name === null || !this.writeCacheIsOurs) throw new Error('the device is not attached yet')
     await setWriteCache(this.options.host, name, mode === 'write-back' ? 'write back' : 'write through')
   }
 

@@ -271,6 +271,8 @@ export class PhaseControl {
   private stopServing(reason: string): void {
     const { core } = this
     core.frozen += 1
+    // Whoever owns the volume now is the only one who may write to its backing (invariant 5).
+    void this.host.destager.stop()
     core.reason = reason
     core.ports.log.event('engine.stopped_serving', { reason }, 'error')
   }
