@@ -27,6 +27,11 @@ const DIRTY_RETRY_MS: Ms = 100
 export interface ReadPathEvents {
   /** Dirty data could not be read or is not what was written; `message` says where. */
   onDirtyUnreadable(message: string): void
+  /**
+   * True when the read may have seen a write past the log that is not answered yet: the host keeps the request and
+   * starts it again after that answer.
+   */
+  takesBack(request: Request): boolean
 }
 
 /** One read on its way; pooled. */
@@ -236,6 +241,7 @@ export class ReadPath {
     if (operation.backingError !== null) this.end(operation, request, REQUEST_EIO)
     else if (operation.cacheResult !== 'ok') this.onBadCache(operation, request)
     else if (this.wasOvertaken(operation) && operation.attempts < ATTEMPTS_MAX) this.retry(operation, request)
+    else if (operation.misses > 0 && this.events.takesBack(request)) this.release(operation)
     else this.end(operation, request, REQUEST_OK)
   }
 
@@ -313,9 +319,13 @@ export class ReadPath {
   }
 
   private end(operation: ReadOperation, request: Request, result: RequestResult): void {
+    this.release(operation)
+    request.complete(result)
+  }
+
+  private release(operation: ReadOperation): void {
     operation.request = null
     this.active -= 1
     this.free.push(operation)
-    request.complete(result)
   }
 }

@@ -80,6 +80,7 @@ export class Volume {
     this.fills = new CacheFills(core)
     this.reads = new ReadPath(core, this.fills, scratch, {
       onDirtyUnreadable: (message) => core.ports.log.event('engine.read_failed', { reason: message }, 'error'),
+      takesBack: (request) => this.waitsForWrite(request),
     })
     this.writes = new WritePath(core, {
       onCommitted: () => this.onProgress(),
