@@ -241,13 +241,23 @@ export class Volume {
    * come again and need no waiting.
    */
   private pass(request: Request): void {
-    const { through } = this
     const isRead = request.kind === REQUEST_READ
-    if (this.core.frozen > 0 || (isRead && through.active > 0 && through.touches(request.offset, request.length))) {
-      assert(this.passing.length < PARKED_REQUESTS_MAX, `too many requests wait limit=${PARKED_REQUESTS_MAX}`)
-      this.passing.push(request)
-    } else if (isRead) this.reads.start(request)
-    else this.flush(request)
+    if (this.core.frozen > 0) this.holdPassing(request)
+    else if (!isRead) this.flush(request)
+    else if (!this.waitsForWrite(request)) this.reads.start(request)
+  }
+
+  /** Holds a read up while a write past the log to its blocks is not answered. */
+  private waitsForWrite(request: Request): boolean {
+    const { through } = this
+    if (through.active === 0 || !through.touches(request.offset, request.length)) return false
+    this.holdPassing(request)
+    return true
+  }
+
+  private holdPassing(request: Request): void {
+    assert(this.passing.length < PARKED_REQUESTS_MAX, `too many requests wait limit=${PARKED_REQUESTS_MAX}`)
+    this.passing.push(request)
   }
 
   private releasePassing(): void {
