@@ -9,6 +9,8 @@ import { productRoot } from '../product.ts'
 import { type Stage, tryCommand } from './stage.ts'
 
 const READY_CHECK_MS = 20
+/** Seconds: a disk that has died cannot be drained to. */
+const STOP_LIMIT = '120'
 const STOP_WAIT_MS = 20_000
 
 export interface DemoVolumeOptions {
@@ -91,7 +93,14 @@ export class DemoVolume {
 
   /** `forebay stop`. */
   async stop(): Promise<void> {
-    const { status, stderr } = await tryCommand(this.forebay, 'stop', this.options.volume, ...this.state)
+    const { status, stderr } = await tryCommand(
+      'timeout',
+      STOP_LIMIT,
+      this.forebay,
+      'stop',
+      this.options.volume,
+      ...this.state,
+    )
     await this.ended
     if (status === 0) return
     throw new CacheError('retry', 'CACHE_DEMO_STOP', `forebay stop ended with ${status}: ${stderr}`, {

@@ -56,7 +56,7 @@ let device = ''
 let ending: Promise<void> | null = null
 
 function describe(): object {
-  return { device, sizeBytes: disk.sizeBytes, latencyMs: disk.latencyMs, ...disk.counters }
+  return { device, fileName, sizeBytes: disk.sizeBytes, latencyMs: disk.latencyMs, ...disk.counters }
 }
 
 async function attach(): Promise<void> {

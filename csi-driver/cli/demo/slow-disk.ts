@@ -1,35 +1,38 @@
 // A slow disk as an object: starts the process, tells it what to do, takes it down. The disk also goes when the process
 // that made it dies, whatever way.
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { SlowDiskKind, SlowDiskCounters } from './slow-disk-memory.ts'
+import type { SlowDiskCounters, SlowDiskKind } from './slow-disk-memory.ts'
+import type { SlowDiskOptions } from './slow-disk-server.ts'
 
 export const SLOW_DISK_SERVER = fileURLToPath(new URL('slow-disk-server.ts', import.meta.url))
 
 export interface SlowDiskAnswer extends SlowDiskCounters {
   readonly ok: boolean
   readonly device: string
+  readonly fileName: string
   readonly error?: string
 }
 
-export interface SlowDiskRequest {
-  readonly sizeBytes: number
+export type SlowDiskRequest = Omit<SlowDiskOptions, 'latencyMs' | 'socket'> & {
   /** 2 when left out. */
   readonly latencyMs?: number
-  readonly sizeBytesMax?: number
 }
 
 export class SlowDisk {
   readonly device: string
+  private readonly fileName: string
   private readonly child: ChildProcess
   private readonly answers: Answers
   private gone = false
 
-  private constructor(child: ChildProcess, answers: Answers, device: string) {
+  private constructor(child: ChildProcess, answers: Answers, { device, fileName }: SlowDiskAnswer) {
     this.child = child
     this.answers = answers
     this.device = device
+    this.fileName = fileName
   }
 
   /** Throws when there is no FUSE, no loop device or no privilege; what it said is in the message. */
@@ -43,7 +46,7 @@ export class SlowDisk {
     })
     const answers = new Answers(child)
     const ready = await answers.next()
-    return new SlowDisk(child, answers, ready.device)
+    return new SlowDisk(child, answers, ready)
   }
 
   get pid(): number {
@@ -80,9 +83,20 @@ export class SlowDisk {
     if (this.gone) return
     this.gone = true
     const ended = new Promise((resolve) => this.child.on('exit', resolve))
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return
+    if (this.child.exitCode !== null || this.child.signalCode !== null) {
+      this.detachOrphan()
+      return
+    }
     this.child.stdin?.end()
     await ended
+  }
+
+  /** The loop device of a server that was killed, unless it has become somebody else's. */
+  private detachOrphan(): void {
+    const file = `/sys/block/${this.device.replace('/dev/', '')}/loop/backing_file`
+    if (existsSync(file) && readFileSync(file, 'utf8').trim().endsWith(this.fileName)) {
+      spawnSync('losetup', ['-d', this.device])
+    }
   }
 
   private async tell(line: string): Promise<SlowDiskAnswer> {
