@@ -24,6 +24,9 @@ const ATTEMPTS_MAX = 16
 const DIRTY_ATTEMPTS_MAX = 20
 const DIRTY_RETRY_MS: Ms = 100
 
+/** Reads of the backing that one request has under way. */
+const MISSES_IN_FLIGHT_MAX = 32
+
 export interface ReadPathEvents {
   /** Dirty data could not be read or is not what was written; `message` says where. */
   onDirtyUnreadable(message: string): void
@@ -43,6 +46,10 @@ class ReadOperation {
   readonly missStart: number[] = []
   readonly missEnd: number[] = []
   misses = 0
+  nextMiss = 0
+  missesUnderWay = 0
+  issuing = false
+  bypass = false
   /** Slots that pieces were taken from, with their generations. */
   readonly slots: number[] = []
   readonly slotGenerations: number[] = []
@@ -57,6 +64,8 @@ class ReadOperation {
   trimCount = 0
   pending = 0
   attempts = 0
+  /** Of these: the ones that found dirty data unreadable. */
+  dirtyAttempts = 0
   cacheResult: CacheReadResult = 'ok'
   backingError: IoError | null = null
 
@@ -65,10 +74,7 @@ class ReadOperation {
       this.cacheResult = result
       path.partDone(this)
     })
-    this.missDone = (error) => {
-      if (error !== null) this.backingError = error
-      path.partDone(this)
-    }
+    this.missDone = (error) => path.missDone(this, error)
   }
 }
 
@@ -93,6 +99,7 @@ export class ReadPath {
     const operation = this.free.pop() ?? new ReadOperation(this.core, this.scratch, this)
     operation.request = request
     operation.attempts = 0
+    operation.dirtyAttempts = 0
     this.active += 1
     const bypass = this.sequential.observe(request.offset, request.length)
     this.attempt(operation, request, bypass)
@@ -199,16 +206,41 @@ export class ReadPath {
   }
 
   private readMisses(operation: ReadOperation, request: Request, bypass: boolean): void {
-    const whole = operation.misses === 1 && (operation.missEnd[0] as number) - (operation.missStart[0] as number) === request.length / SECTOR_BYTES
+    const whole =
+      operation.misses === 1 &&
+      (operation.missEnd[0] as number) - (operation.missStart[0] as number) === request.length / SECTOR_BYTES
     if (whole && request.length < BLOCK_BYTES && !bypass && this.readWholeBlock(operation, request)) return
-    for (let i = 0; i < operation.misses; i += 1) {
-      const start = operation.missStart[i] as number
-      const end = operation.missEnd[i] as number
-      if (!bypass) this.announceFills(operation, start, end)
+    operation.nextMiss = 0
+    operation.bypass = bypass
+    this.issueMisses(operation, request)
+  }
+
+  /** A finely chopped range has very many of them, and the backing takes a bounded number of operations. */
+  private issueMisses(operation: ReadOperation, request: Request): void {
+    if (operation.issuing) return
+    operation.issuing = true
+    while (operation.nextMiss < operation.misses && operation.missesUnderWay < MISSES_IN_FLIGHT_MAX) {
+      const start = operation.missStart[operation.nextMiss] as number
+      const end = operation.missEnd[operation.nextMiss] as number
+      operation.nextMiss += 1
+      operation.missesUnderWay += 1
+      if (!operation.bypass) this.announceFills(operation, start, end)
       const position = start * SECTOR_BYTES
       const at = request.dataStart + position - request.offset
       this.core.backing.read(request.data, at, (end - start) * SECTOR_BYTES, position, operation.missDone)
     }
+    operation.issuing = false
+  }
+
+  /** Called by the operation's own callback. */
+  missDone(operation: ReadOperation, error: IoError | null): void {
+    operation.missesUnderWay -= 1
+    if (error !== null) {
+      operation.backingError = error
+      operation.pending -= operation.misses - operation.nextMiss
+      operation.nextMiss = operation.misses
+    } else if (operation.request !== null) this.issueMisses(operation, operation.request)
+    this.partDone(operation)
   }
 
   /** A miss inside one block reads the whole block, so that it can be cached. */
@@ -218,6 +250,8 @@ export class ReadPath {
     const fill = this.cacheFills.begin(block)
     if (fill === null) return false
     operation.smallFill = fill
+    operation.nextMiss = 1
+    operation.missesUnderWay = 1
     this.core.backing.read(fill.buffer, 0, BLOCK_BYTES, block * BLOCK_BYTES, operation.missDone)
     return true
   }
@@ -284,19 +318,21 @@ export class ReadPath {
   /** The cache gave an error or something else than was written. Clean: forget it. Dirty: nobody else has it (R5). */
   private onBadCache(operation: ReadOperation, request: Request): void {
     const { core } = this
-    if (this.wasOvertaken(operation) && operation.attempts < ATTEMPTS_MAX) {
+    // Something else stands there by now. Without a limit: what was read is not what was asked for, and each turn is
+    // the work of a settle or an eviction.
+    if (this.wasOvertaken(operation)) {
       this.retry(operation, request)
       return
     }
-    const block = operation.pieceBlocks[operation.reader.failedPiece] ?? 0
-    const slot = operation.pieceSlots[operation.reader.failedPiece] ?? -1
-    if (slot >= 0 && operation.attempts < ATTEMPTS_MAX) {
-      core.counters.cleanMismatches += 1
-      if (core.index.dropClean(block, slot)) core.readCache.release(slot)
+    const { failedPiece } = operation.reader
+    const block = operation.pieceBlocks[failedPiece] ?? 0
+    if ((operation.pieceSlots[failedPiece] ?? -1) >= 0) {
+      this.dropBad(operation, failedPiece)
       this.retry(operation, request)
       return
     }
-    if (operation.attempts < DIRTY_ATTEMPTS_MAX) {
+    operation.dirtyAttempts += 1
+    if (operation.dirtyAttempts < DIRTY_ATTEMPTS_MAX) {
       this.retryLater(operation, request)
       return
     }
@@ -306,10 +342,22 @@ export class ReadPath {
     this.events.onDirtyUnreadable(`dirty block unreadable block=${block} reason=${why}`)
   }
 
+  /** Forgets the clean copy that was not what it should be; all of the read when the device gives errors. */
+  private dropBad(operation: ReadOperation, failedPiece: number): void {
+    const { core } = this
+    const all = operation.cacheResult === 'error'
+    for (let piece = all ? 0 : failedPiece; piece < (all ? operation.reader.pieces : failedPiece + 1); piece += 1) {
+      const slot = operation.pieceSlots[piece] as number
+      if (slot < 0 || !core.index.dropClean(operation.pieceBlocks[piece] as number, slot)) continue
+      core.counters.cleanMismatches += 1
+      core.readCache.release(slot)
+    }
+  }
+
   /** The cache device may come back: nobody above would try again (datapath §1.3). */
   private retryLater(operation: ReadOperation, request: Request): void {
     const { core } = this
-    core.ports.timers.after(DIRTY_RETRY_MS * operation.attempts, () => {
+    core.ports.timers.after(DIRTY_RETRY_MS * operation.dirtyAttempts, () => {
       if (!core.stopping) this.retry(operation, request)
       else {
         operation.request = null
