@@ -37,7 +37,3 @@ export function roundUp(value: number, unit: number): number {
 export function roundDown(value: number, unit: number): number {
   return Math.floor(value / unit) * unit
 }
-
-export function isAligned(value: number, unit: number): boolean {
-  return value % unit === 0
-}

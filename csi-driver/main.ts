@@ -21,7 +21,9 @@ async function main(words: readonly string[], environment: NodeJS.ProcessEnv): P
     return EXIT_REFUSED
   }
   const { settings, volume } = plan
-  const log = createWinstonLog({ format: settings.logFormat, level: 'info', clock: systemClock, sink }).child({ volume })
+  const log = createWinstonLog({ format: settings.logFormat, level: 'info', clock: systemClock, sink }).child({
+    volume,
+  })
   const restart = environment['FOREBAY_START'] === 'restart'
   const served = new ServedVolume(
     plan,

@@ -136,7 +136,11 @@ export class VolumeDevice implements WriteCacheSwitch {
     const session = await promise
     await saveSession(host.files, plan.runDirectory, { session, channelKind: this.channelKind })
     if (!session.resend) {
-      log.event('fuse.no_resend', { remedy: 'an engine crash ends in I/O errors on this kernel; 6.9 or newer goes on' }, 'warning')
+      log.event(
+        'fuse.no_resend',
+        { remedy: 'an engine crash ends in I/O errors on this kernel; 6.9 or newer goes on' },
+        'warning',
+      )
       await host.files.replace(`${plan.runDirectory}/${RUN_NO_RESEND}`, '\n')
     }
     this.attached = await attachLoop(host, attachPlan, mounted, writeCache)

@@ -92,7 +92,9 @@ export class ServedVolume implements VolumeControl {
       start: environment.start,
       session: 0n,
       log,
-      writeCache: { setWriteCache: (mode) => memoryOwner.device?.setWriteCache(mode) ?? Promise.reject(new Error('no device yet')) },
+      writeCache: {
+        setWriteCache: (mode) => memoryOwner.device?.setWriteCache(mode) ?? Promise.reject(new Error('no device yet')),
+      },
       onCacheProgress: cacheProgress(log),
     })
     this.opened = opened
@@ -178,7 +180,8 @@ export class ServedVolume implements VolumeControl {
     const device = this.device as VolumeDevice
     const stopped = device.stopReading()
     if (!device.canResend) await this.quiesced(stopped, request.quiesceMs, waiting)
-    if (request.build !== null) await systemFiles.replace(`${this.plan.runDirectory}/${RUN_BUILD}`, `${request.build}\n`)
+    if (request.build !== null)
+      await systemFiles.replace(`${this.plan.runDirectory}/${RUN_BUILD}`, `${request.build}\n`)
     this.log.event('engine.replaced', { build: request.build ?? 'same', resend: device.canResend })
     void this.end(EXIT_REPLACE, () => (this.volume as Volume).suspend())
   }
@@ -187,7 +190,9 @@ export class ServedVolume implements VolumeControl {
   signal(): void {
     if (this.volume === null) process.exit(EXIT_CLEAN)
     if (this.stopping === null) {
-      void this.beginStop().catch((error: unknown) => this.log.event('serve.stop_failed', { reason: String(error) }, 'error'))
+      void this.beginStop().catch((error: unknown) =>
+        this.log.event('serve.stop_failed', { reason: String(error) }, 'error'),
+      )
       return
     }
     this.log.event('serve.stopping_at_once', { dirtyBytes: this.volume.status().dirtyBytes }, 'warning')
@@ -206,11 +211,23 @@ export class ServedVolume implements VolumeControl {
     const volume = this.volume as Volume
     this.state = 'stopping'
     try {
-      await this.reporting('draining', { onProgress: (p) => this.tellStop(p), signal: new AbortController().signal }, volume.prepareClose())
+      await this.reporting(
+        'draining',
+        { onProgress: (p) => this.tellStop(p), signal: new AbortController().signal },
+        volume.prepareClose(),
+      )
       const outcome = await this.device?.detach((holders) => {
         this.openBy = holders.map(deviceUserOf)
-        this.log.event('serve.device_in_use', { device: this.device?.name ?? '', by: this.openBy.map((user) => user.name).join(', ') }, 'warning')
-        this.tellStop({ step: 'waiting for the device to be released', dirtyBytes: volume.status().dirtyBytes, openBy: this.openBy })
+        this.log.event(
+          'serve.device_in_use',
+          { device: this.device?.name ?? '', by: this.openBy.map((user) => user.name).join(', ') },
+          'warning',
+        )
+        this.tellStop({
+          step: 'waiting for the device to be released',
+          dirtyBytes: volume.status().dirtyBytes,
+          openBy: this.openBy,
+        })
       }, new AbortController().signal)
       if (outcome === 'held') return
       await volume.close()

@@ -49,7 +49,8 @@ export function volumeStatus(parts: StatusParts): VolumeStatus {
     volumeBytes: parts.volumeBytes,
     sectorBytes: plan.sectorBytes,
     backingHealth: backingHealth(engine, nowWallMs),
-    cacheHealth: engine.cacheFailure === '' ? HEALTHY : { failing: true, sinceSeconds: null, reason: engine.cacheFailure },
+    cacheHealth:
+      engine.cacheFailure === '' ? HEALTHY : { failing: true, sinceSeconds: null, reason: engine.cacheFailure },
     openBy: parts.openBy,
     version: parts.version,
   }

@@ -1,6 +1,6 @@
 // Joins the ports of the engine to this machine: cache, backing, register, clock. The only other place that does so is
 // the simulator.
-import { randomBytes, randomFillSync } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import type { EventLog } from '../../base/log.ts'
 import { createPrng } from '../../base/prng.ts'
@@ -58,7 +58,11 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
     if (cache.created) await rm(settings.cache, { force: true })
   }
   if (cache.sparse) log.event('cache.sparse', { path: settings.cache }, 'warning')
-  const random = { fill: (buffer: Buffer) => void randomFillSync(buffer) }
+  const random = {
+    fill: (buffer: Buffer) => {
+      randomBytes(buffer.length).copy(buffer)
+    },
+  }
   const register = new FileRegister({ processes, paths: registerPathsOf(plan.stateDirectory), volume: plan.volume })
   const cacheFill = settings.resource === 'memory' ? cache.storage : await openFillStorage(settings.cache, memory)
   const ports: VolumePorts = {
@@ -100,7 +104,14 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
 
 /** Fills of the read cache need no durability: a second descriptor without O_DSYNC, never on the engine's own thread. */
 async function openFillStorage(path: string, memory: SystemAlignedMemory): Promise<FileStorage> {
-  const opened = await openDescriptor({ path, access: 'read-write', direct: true, durable: false, memory, alreadyClaimed: true })
+  const opened = await openDescriptor({
+    path,
+    access: 'read-write',
+    direct: true,
+    durable: false,
+    memory,
+    alreadyClaimed: true,
+  })
   return new FileStorage({ ...opened, name: path, sync: 'never', clock: systemClock, timers: systemTimers })
 }
 

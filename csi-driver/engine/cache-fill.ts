@@ -50,7 +50,8 @@ export class CacheFills {
     const { core } = this
     const position = block * BLOCK_BYTES
     if (core.cacheFailure !== null || position + BLOCK_BYTES > core.sizeBytes) return null
-    if (this.underWay.has(block) || core.backing.overlapsWrite(position, BLOCK_BYTES) || !this.isUnknown(block)) return null
+    if (this.underWay.has(block) || core.backing.overlapsWrite(position, BLOCK_BYTES) || !this.isUnknown(block))
+      return null
     const fill = this.take()
     if (fill === null) return null
     fill.block = block

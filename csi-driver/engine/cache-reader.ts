@@ -139,7 +139,9 @@ export class CacheReader {
     const position = (this.sector[i] as number) * SECTOR_BYTES
     const length = (this.sectors[i] as number) * SECTOR_BYTES
     const whole = this.wantStart[i] === 0 && this.wantBytes[i] === length
-    return whole && position % align === 0 && length % align === 0 && (this.destination[i] as number) % SECTOR_BYTES === 0
+    return (
+      whole && position % align === 0 && length % align === 0 && (this.destination[i] as number) % SECTOR_BYTES === 0
+    )
   }
 
   private issueDirect(transfer: Transfer, first: number): void {
@@ -204,7 +206,7 @@ export class CacheReader {
       return
     }
     const from = start + (this.wantStart[i] as number)
-    scratch.copy(this.target as Buffer, this.destination[i] as number, from, from + (this.wantBytes[i] as number))
+    scratch.copy(this.target as Buffer, this.destination[i], from, from + (this.wantBytes[i] as number))
   }
 
   private note(result: CacheReadResult, piece: number): void {

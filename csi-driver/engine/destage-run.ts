@@ -94,7 +94,10 @@ export class DestageRun {
     if (result !== 'ok') {
       this.readAttempts += 1
       const why = result === 'error' ? (this.reader.lastError?.message ?? 'input/output error') : 'checksum mismatch'
-      this.owner?.onRunUnreadable(this, `dirty data unreadable sector=${this.startSector} bytes=${this.bytes} reason=${why}`)
+      this.owner?.onRunUnreadable(
+        this,
+        `dirty data unreadable sector=${this.startSector} bytes=${this.bytes} reason=${why}`,
+      )
       return
     }
     if (this.owner?.onRunRead(this) !== true) return

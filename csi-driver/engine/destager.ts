@@ -150,14 +150,11 @@ export class Destager implements GenerationHost {
 
   /** The end of a cycle; throws when it cannot end because dirty data is unreadable. */
   private async endOf(cycle: Promise<void>): Promise<void> {
-    let ended = false
-    const finished = cycle.then(() => {
-      ended = true
-    })
-    while (!ended) {
+    const finished = cycle.then(() => true)
+    for (;;) {
       this.throwIfOver()
       // oxlint-disable-next-line eslint/no-await-in-loop -- woken by notify
-      await Promise.race([finished, this.nextNotice()])
+      if (await Promise.race([finished, this.nextNotice().then(() => false)])) return
     }
   }
 
@@ -202,9 +199,12 @@ export class Destager implements GenerationHost {
     // Not before the caller has stored the promise: `running` must be set while the cycle runs and null after it.
     await Promise.resolve()
     try {
-      if (force) await this.runGeneration()
       // Under load something is always dirty: who waits for one generation must not wait for the last of them.
-      while (!force && this.turnsWanted === 0 && this.core.dirty && !this.stopping && this.wanted()) {
+      if (force) {
+        await this.runGeneration()
+        return
+      }
+      while (this.turnsWanted === 0 && this.core.dirty && !this.stopping && this.wanted()) {
         // oxlint-disable-next-line eslint/no-await-in-loop -- one generation at a time
         await this.runGeneration()
       }

@@ -46,7 +46,14 @@ export interface StatusSources {
   readonly registerError: string
 }
 
-export function engineStatus({ core, policy, admission, parked, oldestDirtyMs, registerError }: StatusSources): EngineStatus {
+export function engineStatus({
+  core,
+  policy,
+  admission,
+  parked,
+  oldestDirtyMs,
+  registerError,
+}: StatusSources): EngineStatus {
   const { health } = core.backing
   return {
     phase: core.phase,

@@ -90,7 +90,10 @@ export class Generation {
 
   /** Whether an un-trimmed record of this generation touches the sectors [start, end). */
   overlaps(startSector: number, endSector: number): boolean {
-    return this.snapshot.overlaps(Math.floor(startSector / SECTORS_PER_BLOCK), Math.floor((endSector - 1) / SECTORS_PER_BLOCK))
+    return this.snapshot.overlaps(
+      Math.floor(startSector / SECTORS_PER_BLOCK),
+      Math.floor((endSector - 1) / SECTORS_PER_BLOCK),
+    )
   }
 
   /** Everything up to the flush; the caller checkpoints and trims. */

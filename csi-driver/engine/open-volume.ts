@@ -149,7 +149,10 @@ export class VolumeOpening {
     if (decision.kind !== 'open-gather') this.replayed = null
   }
 
-  private async replayLog(superblock: Replayed['journal']['superblock'], record: RegisterRecord | null): Promise<Replayed> {
+  private async replayLog(
+    superblock: Replayed['journal']['superblock'],
+    record: RegisterRecord | null,
+  ): Promise<Replayed> {
     const { ports, settings } = this
     try {
       return await replay({
@@ -162,10 +165,15 @@ export class VolumeOpening {
       })
     } catch (error) {
       if (!(error instanceof LogCorruptError)) throw error
-      throw new CacheError('corrupt', 'CACHE_BLOCKED', `acknowledged writes are damaged in the cache: ${error.message}`, {
-        remedy: `Replace the failing disk by an intact copy of the cache if there is one. Only --accept-data-loss ${settings.volume} opens the volume with what is intact.`,
-        cause: error,
-      })
+      throw new CacheError(
+        'corrupt',
+        'CACHE_BLOCKED',
+        `acknowledged writes are damaged in the cache: ${error.message}`,
+        {
+          remedy: `Replace the failing disk by an intact copy of the cache if there is one. Only --accept-data-loss ${settings.volume} opens the volume with what is intact.`,
+          cause: error,
+        },
+      )
     }
   }
 
@@ -290,8 +298,14 @@ export class VolumeOpening {
     await this.client.read()
     if ((await this.client.settle(cache.intent as RegisterIntent)) === 'fenced') throw this.lostError()
     const record = this.record
-    const again = restartDecision({ sameHolder: true, predecessorReaped: true, superblock: { store, settled: record, intent: null } })
-    return again.decision === 'resume' || again.decision === 'resume-closing' ? this.resume(probe.superblock) : this.open()
+    const again = restartDecision({
+      sameHolder: true,
+      predecessorReaped: true,
+      superblock: { store, settled: record, intent: null },
+    })
+    return again.decision === 'resume' || again.decision === 'resume-closing'
+      ? this.resume(probe.superblock)
+      : this.open()
   }
 
   /**
@@ -319,11 +333,18 @@ export class VolumeOpening {
     const { journal } = replayed
     const { record } = this
     const pending = journal.superblock.pendingLineage
-    const promoted = pending !== null && pending.logUuid === record.logUuid ? promotePending(journal.superblock) : { pendingLineage: null }
+    const promoted =
+      pending !== null && pending.logUuid === record.logUuid
+        ? promotePending(journal.superblock)
+        : { pendingLineage: null }
     this.edges.paused = record.phase !== 'WriteBack'
     const changes = { ...promoted, run: journal.superblock.run + 1, intent: '', registerRecord: encodeRecord(record) }
     await durable((done) => journal.updateSuperblock(changes, done))
-    journal.setOwnership({ epoch: journal.superblock.epoch, run: journal.superblock.run, logUuid: currentLogUuid(journal.superblock.lineage) })
+    journal.setOwnership({
+      epoch: journal.superblock.epoch,
+      run: journal.superblock.run,
+      logUuid: currentLogUuid(journal.superblock.lineage),
+    })
     // What was acknowledged from the backing before the crash, and not flushed, is so before the device may be told
     // that flushes are not needed.
     await durable((done) => this.backing.flush(done))
@@ -427,7 +448,9 @@ function summaryOf(probe: Awaited<ReturnType<typeof probeCache>>): CacheSummary 
     storeUuid: superblock.storeUuid,
     incarnation: superblock.incarnation,
     epoch: superblock.epoch,
-    logUuids: [...superblock.lineage, ...(superblock.pendingLineage === null ? [] : [superblock.pendingLineage])].map((entry) => entry.logUuid),
+    logUuids: [...superblock.lineage, ...(superblock.pendingLineage === null ? [] : [superblock.pendingLineage])].map(
+      (entry) => entry.logUuid,
+    ),
     settled: settledRecord(superblock.registerRecord),
     intent: superblock.intent === '' ? null : (JSON.parse(superblock.intent) as RegisterIntent),
   }
@@ -438,5 +461,9 @@ function settledRecord(line: string): RegisterRecord | null {
   if (line === '') return null
   const decoded = decodeRecord(line)
   if ('record' in decoded) return decoded.record
-  throw new CacheError('corrupt', 'CACHE_SUPERBLOCK_RECORD', `the superblock holds no legal register record: ${decoded.problems.join('; ')}`)
+  throw new CacheError(
+    'corrupt',
+    'CACHE_SUPERBLOCK_RECORD',
+    `the superblock holds no legal register record: ${decoded.problems.join('; ')}`,
+  )
 }

@@ -70,9 +70,14 @@ export class PhaseControl {
       const error = await once((done) => this.core.backing.flush(done))
       if (error !== null) {
         release()
-        throw new CacheError('retry', 'CACHE_BACKING_FLUSH', `the backing could not be flushed reason=${error.message}`, {
-          remedy: 'Mend the backing and stop the volume again; nothing is dirty in the cache.',
-        })
+        throw new CacheError(
+          'retry',
+          'CACHE_BACKING_FLUSH',
+          `the backing could not be flushed reason=${error.message}`,
+          {
+            remedy: 'Mend the backing and stop the volume again; nothing is dirty in the cache.',
+          },
+        )
       }
       await this.host.destager.stop()
       await this.move('close')
@@ -187,7 +192,8 @@ export class PhaseControl {
       await host.writesQuiet()
       // Every through-write is durable before the device stops passing flushes on.
       const error = await once((done) => core.unflushed.settle(done))
-      if (error !== null) throw new CacheError('retry', 'CACHE_BACKING_FLUSH', `the backing could not be flushed reason=${error.message}`)
+      if (error !== null)
+        throw new CacheError('retry', 'CACHE_BACKING_FLUSH', `the backing could not be flushed reason=${error.message}`)
       host.edges.paused = false
       await this.move('want-write-back')
       core.reason = ''
@@ -263,9 +269,14 @@ export class PhaseControl {
       const { failed } = core.journal
       if (failed !== null && core.cacheFailure === null) this.host.cacheDeviceFailed(failed.message)
     }
-    throw new CacheError('fenced', 'CACHE_FENCED', `another owner has claimed the volume volume=${core.settings.volume}`, {
-      remedy: 'This engine has stopped writing; look at the volume on its new node.',
-    })
+    throw new CacheError(
+      'fenced',
+      'CACHE_FENCED',
+      `another owner has claimed the volume volume=${core.settings.volume}`,
+      {
+        remedy: 'This engine has stopped writing; look at the volume on its new node.',
+      },
+    )
   }
 
   private stopServing(reason: string): void {

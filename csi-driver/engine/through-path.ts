@@ -82,7 +82,8 @@ export class ThroughPath {
   /** An unanswered write past the log touches [offset, offset+length). */
   touches(offset: Bytes, length: Bytes): boolean {
     for (const operation of this.underWay) {
-      if (operation.seq === 0 && operation.offset < offset + length && operation.offset + operation.length > offset) return true
+      if (operation.seq === 0 && operation.offset < offset + length && operation.offset + operation.length > offset)
+        return true
     }
     return false
   }
@@ -156,7 +157,10 @@ export class ThroughPath {
       this.keptBytes -= operation.data.length
       return operation
     }
-    return new ThroughOperation(this, this.core.ports.memory.allocate(Math.max(roundUp(bytes, BLOCK_BYTES), BLOCK_BYTES)))
+    return new ThroughOperation(
+      this,
+      this.core.ports.memory.allocate(Math.max(roundUp(bytes, BLOCK_BYTES), BLOCK_BYTES)),
+    )
   }
 
   private keep(operation: ThroughOperation): void {

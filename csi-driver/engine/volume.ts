@@ -213,7 +213,13 @@ export class Volume {
   /** I/O is in flight. A logged write that waits for a batch which never starts is none. */
   private isBusy(): boolean {
     const { core, writes, through, reads, fills } = this
-    return writes.inFlight || through.atBacking > 0 || reads.active > 0 || fills.active > 0 || core.journal.isUpdatingSuperblock
+    return (
+      writes.inFlight ||
+      through.atBacking > 0 ||
+      reads.active > 0 ||
+      fills.active > 0 ||
+      core.journal.isUpdatingSuperblock
+    )
   }
 
   /** The backing has grown: the volume takes its size. Returns the new size in bytes. */
@@ -223,9 +229,14 @@ export class Volume {
     if (error !== null) throw error
     const size = roundDown(core.backing.sizeBytes, this.sectorBytes)
     if (size < core.sizeBytes) {
-      throw new CacheError('invalid', 'CACHE_BACKING_SMALLER', `the backing is smaller than the volume backingBytes=${size} volumeBytes=${core.sizeBytes}`, {
-        remedy: 'A volume can only grow; give the backing its former size.',
-      })
+      throw new CacheError(
+        'invalid',
+        'CACHE_BACKING_SMALLER',
+        `the backing is smaller than the volume backingBytes=${size} volumeBytes=${core.sizeBytes}`,
+        {
+          remedy: 'A volume can only grow; give the backing its former size.',
+        },
+      )
     }
     if (size === core.sizeBytes) return size
     await this.phases.changeRegister('resize', (record) => setBackingSize(record, core.backing.sizeBytes))
@@ -417,7 +428,10 @@ export class Volume {
     })
   }
 
-  private onLogFailed(message: string, unlogged: readonly { readonly request: Request; readonly data: Buffer }[]): void {
+  private onLogFailed(
+    message: string,
+    unlogged: readonly { readonly request: Request; readonly data: Buffer }[],
+  ): void {
     this.core.cacheFailure ??= message
     // A superblock that could not be written leaves records in the open batch that no batch will ever carry.
     const waiting = [...unlogged, ...this.writes.takeBackWaiting()]
@@ -428,7 +442,11 @@ export class Volume {
 
   private background(move: Promise<void>): void {
     move.catch((error: unknown) => {
-      this.core.ports.log.event('engine.phase_failed', { reason: error instanceof Error ? error.message : String(error) }, 'error')
+      this.core.ports.log.event(
+        'engine.phase_failed',
+        { reason: error instanceof Error ? error.message : String(error) },
+        'error',
+      )
     })
   }
 

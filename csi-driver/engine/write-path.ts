@@ -63,7 +63,14 @@ export class WritePath {
   private idleTimerSet = false
   /** ackedSeq that the newest frame in the log carries. */
   private announcedAckedSeq: Seq = 0
-  private readonly writeRecord: WriteRecord = { sector: 0, buffer: EMPTY, start: 0, length: 0, uniqueLow: 0, uniqueHigh: 0 }
+  private readonly writeRecord: WriteRecord = {
+    sector: 0,
+    buffer: EMPTY,
+    start: 0,
+    length: 0,
+    uniqueLow: 0,
+    uniqueHigh: 0,
+  }
   /** Payload bytes taken into batches that are not durable yet. */
   pendingBytes: Bytes = 0
   /** Lowest record that is durable but whose request waits for the backing (DrainWT); Infinity: none. */
@@ -150,7 +157,9 @@ export class WritePath {
   }
 
   private canStart(): boolean {
-    return this.flying === null && this.open.builder.count > 0 && this.core.frozen === 0 && this.core.cacheFailure === null
+    return (
+      this.flying === null && this.open.builder.count > 0 && this.core.frozen === 0 && this.core.cacheFailure === null
+    )
   }
 
   private note(i: number, sector: number, length: Bytes, request: Request): void {
@@ -242,7 +251,10 @@ export class WritePath {
       batch.requests[i] = null
       if (request === null || request === undefined) continue
       const start = PAYLOAD_OFFSET + (batch.payloadStarts[i] as number)
-      const data = request.kind === REQUEST_WRITE ? Buffer.from(batch.builder.buffer.subarray(start, start + request.length)) : EMPTY
+      const data =
+        request.kind === REQUEST_WRITE
+          ? Buffer.from(batch.builder.buffer.subarray(start, start + request.length))
+          : EMPTY
       this.pendingBytes -= data.length
       unlogged.push({ request, data })
     }

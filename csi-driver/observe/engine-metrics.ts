@@ -20,27 +20,59 @@ export const ENGINE_METRICS: readonly Source[] = [
   counter('forebay_read_bytes_total', 'Bytes read by the front end.', ({ counters }) => counters.readBytes),
   counter('forebay_writes_total', 'Writes taken.', ({ counters }) => counters.writes),
   counter('forebay_written_bytes_total', 'Bytes written by the front end.', ({ counters }) => counters.writtenBytes),
-  counter('forebay_through_writes_total', 'Writes acknowledged from the backing.', ({ counters }) => counters.throughWrites),
+  counter(
+    'forebay_through_writes_total',
+    'Writes acknowledged from the backing.',
+    ({ counters }) => counters.throughWrites,
+  ),
   counter('forebay_zeroes_total', 'Discards and zeroings taken.', ({ counters }) => counters.zeroes),
   counter('forebay_flushes_total', 'Flushes asked for by the front end.', ({ counters }) => counters.flushes),
   counter('forebay_batches_total', 'Group commits written to the log.', ({ counters }) => counters.batches),
-  counter('forebay_destaged_bytes_total', 'Bytes written to the backing by destage.', ({ counters }) => counters.destagedBytes),
+  counter(
+    'forebay_destaged_bytes_total',
+    'Bytes written to the backing by destage.',
+    ({ counters }) => counters.destagedBytes,
+  ),
   counter('forebay_generations_total', 'Destage generations completed.', ({ counters }) => counters.generations),
-  counter('forebay_clean_mismatches_total', 'Cached clean blocks dropped since they failed their check.', ({ counters }) => counters.cleanMismatches),
-  counter('forebay_dirty_mismatches_total', 'Dirty blocks that failed their check.', ({ counters }) => counters.dirtyMismatches),
+  counter(
+    'forebay_clean_mismatches_total',
+    'Cached clean blocks dropped since they failed their check.',
+    ({ counters }) => counters.cleanMismatches,
+  ),
+  counter(
+    'forebay_dirty_mismatches_total',
+    'Dirty blocks that failed their check.',
+    ({ counters }) => counters.dirtyMismatches,
+  ),
   counter('forebay_writer_stalls_total', 'Times that a write found the cache full.', (engine) => engine.writerStalls),
-  counter('forebay_writer_delay_seconds_total', 'Smooth delay given to writers.', (engine) => engine.writerDelayMs / 1000),
+  counter(
+    'forebay_writer_delay_seconds_total',
+    'Smooth delay given to writers.',
+    (engine) => engine.writerDelayMs / 1000,
+  ),
   gauge('forebay_dirty_bytes', 'User data that only the cache holds.', (engine) => engine.dirtyBytes),
-  gauge('forebay_dirty_zeroed_bytes', 'Zeroed ranges that are not on the backing yet.', (engine) => engine.dirtyZeroedBytes),
+  gauge(
+    'forebay_dirty_zeroed_bytes',
+    'Zeroed ranges that are not on the backing yet.',
+    (engine) => engine.dirtyZeroedBytes,
+  ),
   gauge('forebay_dirty_limit_bytes', 'Limit of dirty bytes.', (engine) => engine.dirtyLimitBytes),
   gauge('forebay_oldest_dirty_seconds', 'Age of the oldest dirty data.', (engine) => engine.oldestDirtyMs / 1000),
   gauge('forebay_log_used_bytes', 'Un-trimmed log.', (engine) => engine.logUsedBytes),
   gauge('forebay_log_bytes', 'Log space for ordinary batches.', (engine) => engine.logBytes),
   gauge('forebay_cached_blocks', 'Read-cache slots in use.', (engine) => engine.cachedBlocks),
   gauge('forebay_cache_slots', 'Read-cache slots.', (engine) => engine.cacheSlots),
-  gauge('forebay_parked_requests', 'Requests that wait for space or for a change of phase.', (engine) => engine.parkedRequests),
-  gauge('forebay_write_back', '1 while writes are acknowledged from the log.', (engine) => (engine.effectiveWritePolicy === 'write-back' ? 1 : 0)),
-  gauge('forebay_backing_failing', '1 while the backing fails.', (engine) => (engine.backingFailingSinceMs === null ? 0 : 1)),
+  gauge(
+    'forebay_parked_requests',
+    'Requests that wait for space or for a change of phase.',
+    (engine) => engine.parkedRequests,
+  ),
+  gauge('forebay_write_back', '1 while writes are acknowledged from the log.', (engine) =>
+    engine.effectiveWritePolicy === 'write-back' ? 1 : 0,
+  ),
+  gauge('forebay_backing_failing', '1 while the backing fails.', (engine) =>
+    engine.backingFailingSinceMs === null ? 0 : 1,
+  ),
   gauge('forebay_cache_failed', '1 after the cache device failed.', (engine) => (engine.cacheFailure === '' ? 0 : 1)),
   gauge('forebay_epoch', 'Ownership of the volume.', (engine) => engine.epoch),
   gauge('forebay_run', 'Life of the engine inside the epoch.', (engine) => engine.run),
@@ -53,7 +85,10 @@ export class EngineMetrics {
   constructor(volume: string) {
     this.metrics = ENGINE_METRICS.map((source) => {
       const options = { name: source.name, help: source.help, labels: { volume } }
-      return { source, metric: source.kind === 'counter' ? this.registry.counter(options) : this.registry.gauge(options) }
+      return {
+        source,
+        metric: source.kind === 'counter' ? this.registry.counter(options) : this.registry.gauge(options),
+      }
     })
   }
 

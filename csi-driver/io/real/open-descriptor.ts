@@ -34,7 +34,8 @@ export interface OpenedDescriptor {
 function flagsOf(options: OpenOptions, isBlockDevice: boolean): number {
   const access = options.access === 'read-only' ? constants.O_RDONLY : constants.O_RDWR
   // On a block device O_EXCL claims it: nobody mounts it meanwhile, and what is mounted cannot be claimed.
-  const claim = isBlockDevice && options.access === 'read-write' && options.alreadyClaimed !== true ? constants.O_EXCL : 0
+  const claim =
+    isBlockDevice && options.access === 'read-write' && options.alreadyClaimed !== true ? constants.O_EXCL : 0
   return access | claim | (options.direct ? constants.O_DIRECT : 0) | (options.durable ? constants.O_DSYNC : 0)
 }
 
