@@ -61,7 +61,7 @@ const KINDS: Record<UserOperation['kind'], RequestKind> = {
 export class FrontEnd {
   /** As the users see the device: whether they have to flush. */
   mode: DeviceMode = 'write-back'
-  /** When a flush was last answered. */
+  /** When a flush last succeeded. */
   private flushAnsweredMs = 0
   answered = 0
   errors = 0
@@ -202,7 +202,7 @@ export class FrontEnd {
       this.errors++
       if (operation.kind === 'flush') this.parts.oracle.flushFailed()
       else if (operation.kind !== 'read') this.parts.oracle.failed(operation.id)
-      // A flush answers for every flush of the disk that failed since the one before it was answered.
+      // A flush answers for every flush of the disk that failed since one of ours succeeded.
       const since = operation.kind === 'flush' ? Math.min(this.flushAnsweredMs, operation.submittedMs) : operation.submittedMs
       if (!failedSince(since)) {
         report.add('errors', 'errors are those of a disk', `${operation.kind} ${operation.id} failed with ${result} and no disk has`)
@@ -211,7 +211,7 @@ export class FrontEnd {
     if (operation.kind === 'flush') this.lastFlushMs = world.nowMs
     this.giveBack(operation)
     this.onAnswer(operation)
-    if (operation.kind === 'flush') this.flushAnsweredMs = world.nowMs
+    if (operation.kind === 'flush' && result === REQUEST_OK) this.flushAnsweredMs = world.nowMs
   }
 
   private succeeded(operation: Outstanding): void {

@@ -1,4 +1,4 @@
-// /proc/self/mountinfo, read and understood: who is mounted where, and which file system a path lies on.
+// The file /proc/self/mountinfo, read and understood: who is mounted where, and which file system a path lies on.
 // Format: proc(5), one mount a line: id parent major:minor root mountpoint options optional… - type source options.
 import { readFile } from 'node:fs/promises'
 
