@@ -1,191 +1,231 @@
-// `make bench`: 4 KiB random reads that hit and write-back writes, at queue depths 1 and 32, beside the C floor, the raw
-// backing and the raw cache disk. Interleaved: every round measures every target, so that what else the machine does
-// falls on all of them; medians over the rounds. Writes test/perf/results.json and prints a table.
-//
-//   make bench              three rounds
-//   make bench QUICK=1      one short round: a look, not a result; nothing is written
-//   FOREBAY_BUSY_POLL=N     floor and engine poll for N microseconds (default 0)
-import { readFileSync, statfsSync, writeFileSync } from 'node:fs'
-import { cpus, freemem, release, totalmem } from 'node:os'
+// `make bench`: volumes of the product beside a C floor, the raw cache file, its disk and raw backings, taking turns in
+// one run. Writes results.json beside this file (quick.json with QUICK=1: one short round, to see that it works, whose
+// figures mean little) and prints the table. docs/performance.md says what is compared with what.
+import { copyFile, readFile, writeFile } from 'node:fs/promises'
+import { cpus, hostname, release, totalmem } from 'node:os'
+import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { command, GIB, MIB, obstacleOfHost, TestBed } from '../integration/harness/test-bed.ts'
-import { type Measurement, runFio, touchAll, type Workload } from './fio.ts'
-import {
-  FLASH,
-  FLOOR,
-  type Machine,
-  markdownOf,
-  MEMORY,
-  RAW_BACKING,
-  RAW_CACHE,
-  RAW_DISK_DSYNC,
-  ratiosOf,
-  READ_1,
-  READ_32,
-  type Results,
-  rowOf,
-  WRITE_1,
-  WRITE_32,
-} from './report.ts'
-import { type BenchSettings, floorTarget, rawBackingTarget, rawFilePath, servedTarget, type Target } from './targets.ts'
+import { ExtentIndex } from '../../csi-driver/engine/index/extent-index.ts'
+import { ReadCache } from '../../csi-driver/engine/read-cache/read-cache.ts'
+import { type FioJob, runFio } from './fio.ts'
+import { ForebayVolume, type VolumeOptions } from './forebay-volume.ts'
+import { markdownOf } from './markdown.ts'
+import { type Absolutes, ratiosOf, type Results, rowsOf, type Sample } from './report.ts'
+import { Scaffold } from './scaffold.ts'
+import { compileFloor, rawBacking, slowDisk, startFloor, type Subject, type SubjectName } from './subjects.ts'
 
-const RESULTS = fileURLToPath(new URL('results.json', import.meta.url))
-const QUICK = (process.env['QUICK'] ?? '') !== ''
-const ROUNDS = QUICK ? 1 : Number(process.env['FOREBAY_BENCH_ROUNDS'] ?? 3)
-const SECONDS = QUICK ? 2 : 5
-/** What index and read cache need for a cached block at most (csi-driver/engine/read-cache). */
-const INDEX_BYTES_PER_BLOCK = 32
+const QUICK = process.env['QUICK'] === '1'
+const ROUNDS = QUICK ? 1 : 3
+const SECONDS = QUICK ? 1 : 3
+const MIB = 1024 * 1024
+const DATA_MIB = QUICK ? 64 : 256
+const DATA_BYTES = DATA_MIB * MIB
+/** The memory figures hold for a cache of 4 GiB. */
+const FLASH_CACHE_MIB = QUICK ? 512 : 4096
+const MEMORY_CACHE_MIB = QUICK ? 512 : 2048
+const BUSY_POLL_MICROS = 50
+const USER_HZ = 100
+const BLOCKS_OF_INDEX = 1024 * 1024
 
+interface Workload extends Pick<FioJob, 'direction' | 'queueDepth'> {
+  readonly subjects: readonly SubjectName[]
+}
+
+const EVERY_DEPTH: readonly SubjectName[] = ['floor', 'memory', 'flash', 'cacheFile', 'backing', 'slowDisk']
+const ONE_BY_ONE: readonly SubjectName[] = [...EVERY_DEPTH, 'floorPolling', 'memoryPolling', 'cacheDisk']
+
+/** Reads before writes, so that a round reads what the one before has made clean. */
 const WORKLOADS: readonly Workload[] = [
-  { name: READ_1, direction: 'read', depth: 1, durable: false },
-  { name: READ_32, direction: 'read', depth: 32, durable: false },
-  { name: WRITE_1, direction: 'write', depth: 1, durable: false },
-  { name: WRITE_32, direction: 'write', depth: 32, durable: false },
+  { direction: 'read', queueDepth: 1, subjects: ONE_BY_ONE },
+  { direction: 'read', queueDepth: 32, subjects: EVERY_DEPTH },
+  { direction: 'write', queueDepth: 1, subjects: ONE_BY_ONE },
+  { direction: 'write', queueDepth: 32, subjects: EVERY_DEPTH },
 ]
 
-function chooseSettings(): BenchSettings {
-  // Cache in memory, floor, three slow disks and the page cache of fio's files.
-  const roomy = freemem() > 8 * GIB
+interface Stage {
+  readonly subjects: readonly Subject[]
+  readonly volumes: ReadonlyMap<SubjectName, ForebayVolume>
+}
+
+function say(text: string): void {
+  process.stderr.write(`bench: ${text}\n`)
+}
+
+/** utime + stime of a process with all its threads (proc_pid_stat(5)). */
+async function cpuSecondsOf(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8')
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / USER_HZ
+}
+
+async function setUp(scaffold: Scaffold): Promise<Stage> {
+  const disk = await scaffold.diskDirectory()
+  const memory = await scaffold.memoryDirectory()
+  const program = await compileFloor(scaffold, disk)
+  const floor = { program, directory: memory, dataBytes: DATA_BYTES }
+  const cacheFile = await scaffold.writtenFile(path.join(disk, 'raw'), DATA_BYTES)
+  const image = await scaffold.writtenFile(path.join(memory, 'image'), DATA_BYTES)
+  const raw = { target: cacheFile, serverPid: null, busyPollMicros: 0 }
+  const subjects: Subject[] = [
+    await startFloor(scaffold, { ...floor, busyPollMicros: 0 }),
+    await startFloor(scaffold, { ...floor, busyPollMicros: BUSY_POLL_MICROS }),
+    { ...raw, name: 'cacheFile', title: 'raw cache file' },
+    { ...raw, name: 'cacheDisk', title: 'disk of the cache, one system call per I/O' },
+    await rawBacking(scaffold, image),
+    await slowDisk(scaffold, DATA_BYTES),
+  ]
+  const plans = [
+    { name: 'memory', resource: 'memory', busyPollMicros: 0, title: 'Forebay, memory' },
+    {
+      name: 'memoryPolling',
+      resource: 'memory',
+      busyPollMicros: BUSY_POLL_MICROS,
+      title: `Forebay, memory, polling ${BUSY_POLL_MICROS} µs`,
+    },
+    { name: 'flash', resource: 'flash', busyPollMicros: 0, title: 'Forebay, flash' },
+  ] as const satisfies readonly Partial<VolumeOptions>[]
+  const volumes = new Map<SubjectName, ForebayVolume>()
+  for (const plan of plans) {
+    const directory = plan.resource === 'flash' ? disk : memory
+    const volume = new ForebayVolume(scaffold, {
+      ...plan,
+      backing: path.join(memory, `${plan.name}-backing`),
+      cache: path.join(directory, `${plan.name}-cache`),
+      cacheMiB: plan.resource === 'flash' ? FLASH_CACHE_MIB : MEMORY_CACHE_MIB,
+      stateDirectory: path.join(disk, 'state'),
+    })
+    say(`setting up ${plan.title}`)
+    // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+    await copyFile(image, path.join(memory, `${plan.name}-backing`))
+    // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+    subjects.push(await volume.serve())
+    // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+    await volume.fill(DATA_BYTES)
+    volumes.set(plan.name, volume)
+  }
+  return { subjects, volumes }
+}
+
+function jobOf(subject: Subject, { direction, queueDepth }: Workload): FioJob {
+  const isRaw = subject.name === 'cacheFile' || subject.name === 'cacheDisk'
   return {
-    spanBytes: (QUICK ? 64 : 256) * MIB,
-    volumeBytes: 512 * MIB,
-    cacheBytes: roomy && !QUICK ? 4 * GIB : GIB,
-    busyPollMicros: Number(process.env['FOREBAY_BUSY_POLL'] ?? 0),
+    target: subject.target,
+    direction,
+    queueDepth,
+    engine: subject.name === 'cacheDisk' ? 'psync' : 'libaio',
+    // What a write-back volume promises, the raw disk must promise too.
+    durable: isRaw && direction === 'write',
+    dataBytes: DATA_BYTES,
+    seconds: SECONDS,
   }
 }
 
-async function describeMachine(directory: string): Promise<Machine> {
-  const source = (await command('df', '--output=source,fstype', directory)).trim().split('\n').at(-1) ?? ''
-  return {
-    processor: cpus()[0]?.model ?? 'unknown',
-    cores: cpus().length,
-    memoryGiB: Math.round(totalmem() / GIB),
-    kernel: release(),
-    node: process.version,
-    cacheDisk: source.trim().replaceAll(/\s+/g, ' '),
+async function measure(scaffold: Scaffold, subject: Subject, workload: Workload): Promise<Omit<Sample, 'round'>> {
+  const pid = subject.serverPid?.() ?? null
+  const before = pid === null ? 0 : await cpuSecondsOf(pid)
+  const result = await runFio(jobOf(subject, workload), scaffold.signal)
+  const cpuSeconds = pid === null ? 0 : (await cpuSecondsOf(pid)) - before
+  const { name, title, busyPollMicros } = subject
+  const { direction, queueDepth } = workload
+  const cpuMicros = pid === null ? null : (cpuSeconds * 1e6) / result.operations
+  return { subject: name, title, direction, queueDepth, busyPollMicros, cpuMicros, ...result }
+}
+
+/** Reads must hit: a miss would measure the backing. */
+async function measureVolume(
+  scaffold: Scaffold,
+  volume: ForebayVolume,
+  subject: Subject,
+  workload: Workload,
+): Promise<Omit<Sample, 'round'>> {
+  const before = await volume.status()
+  const sample = await measure(scaffold, subject, workload)
+  const after = await volume.status()
+  const misses = after.readMisses - before.readMisses
+  if (workload.direction === 'read' && misses > sample.operations / 1000) {
+    throw new Error(`${subject.title}: ${misses} of ${sample.operations} reads missed the cache`)
   }
+  if (workload.direction === 'write') await volume.drain()
+  return sample
 }
 
-/** Every block of the span is in the cache and nothing is dirty. */
-async function settle(target: Target, spanBytes: number): Promise<void> {
-  await target.served?.must('drain')
-  await touchAll(target.path, 'read', spanBytes)
-}
-
-interface Collected {
-  readonly target: string
-  readonly workload: string
-  readonly rounds: Measurement[]
-}
-
-class Collector {
-  private readonly all = new Map<string, Collected>()
-
-  add(target: string, workload: string, measurement: Measurement): void {
-    const key = `${target}\n${workload}`
-    const known = this.all.get(key) ?? { target, workload, rounds: [] }
-    known.rounds.push(measurement)
-    this.all.set(key, known)
-    const { iops, p50Us } = measurement
-    console.error(
-      `${target.padEnd(22)}${workload.padEnd(12)}${iops.toFixed(0).padStart(8)} IOPS  p50 ${p50Us.toFixed(0)} µs`,
-    )
-  }
-
-  rows(): Results['rows'] {
-    return [...this.all.values()].map(({ target, workload, rounds }) => rowOf(target, workload, rounds))
-  }
-}
-
-async function measureRound(
-  targets: readonly Target[],
-  rawFile: string,
-  settings: BenchSettings,
-  collector: Collector,
-): Promise<void> {
-  const { spanBytes } = settings
-  for (const target of targets) if (target.served !== null) await settle(target, spanBytes)
-  for (const workload of WORKLOADS) {
-    for (const { name, path, pid, served } of targets) {
-      const missesBefore = served === null || workload.direction === 'write' ? 0 : (await served.status()).readMisses
-      collector.add(name, workload.name, await runFio({ path, pid: pid(), spanBytes }, workload, SECONDS))
-      if (served === null) continue
-      if (workload.direction === 'write') await served.must('drain')
-      else {
-        const misses = (await served.status()).readMisses - missesBefore
-        if (misses > 0) console.error(`  ${misses} of these reads missed`)
+async function runRounds(scaffold: Scaffold, { subjects, volumes }: Stage): Promise<Sample[]> {
+  const samples: Sample[] = []
+  for (let round = 1; round <= ROUNDS; round++) {
+    say(`round ${round} of ${ROUNDS}`)
+    // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+    for (const volume of volumes.values()) await volume.warm(DATA_BYTES)
+    for (const workload of WORKLOADS) {
+      for (const subject of subjects.filter(({ name }) => workload.subjects.includes(name))) {
+        scaffold.checkInterrupt()
+        const volume = volumes.get(subject.name)
+        // oxlint-disable-next-line eslint/no-await-in-loop -- they take turns
+        const sample = await (volume === undefined
+          ? measure(scaffold, subject, workload)
+          : measureVolume(scaffold, volume, subject, workload))
+        samples.push({ round, ...sample })
       }
     }
-    const raw = { path: rawFile, pid: 0, spanBytes }
-    if (workload.direction === 'read') collector.add(RAW_CACHE, workload.name, await runFio(raw, workload, SECONDS))
-    else collector.add(RAW_DISK_DSYNC, workload.name, await runFio(raw, { ...workload, durable: true }, SECONDS))
   }
+  return samples
 }
 
-function rssMiB(pid: number): number {
-  const found = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  return Number(found?.[1] ?? 0) / 1024
+async function absolutesOf(volume: ForebayVolume): Promise<Absolutes> {
+  const bytesPerCachedBlock =
+    (ExtentIndex.bytesFor(BLOCKS_OF_INDEX) + ReadCache.bytesFor(BLOCKS_OF_INDEX)) / BLOCKS_OF_INDEX
+  const { engineMiB, holderMiB } = await volume.memory()
+  const { cachedBytes } = await volume.status()
+  const indexMiB = ((cachedBytes / 4096) * bytesPerCachedBlock) / MIB
+  return { engineRssMiB: engineMiB - indexMiB, holderRssMiB: holderMiB, bytesPerCachedBlock }
 }
 
-async function measureMemory(flash: Target): Promise<Record<string, number>> {
-  const { served } = flash
-  if (served === null) return {}
-  const { cachedBytes } = await served.status()
-  const cachedBlocks = cachedBytes / 4096
-  const rss = rssMiB(served.enginePid)
+function machine(loadBefore: string): Results['machine'] {
   return {
-    engineRssMiB: rss - (cachedBlocks * INDEX_BYTES_PER_BLOCK) / MIB,
-    engineRssWithIndexMiB: rss,
-    holderRssMiB: rssMiB(served.holderPid),
-    cachedBlocks,
+    host: hostname(),
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    memory: `${Math.round(totalmem() / 1024 ** 3)} GiB`,
+    kernel: release(),
+    node: process.version,
+    date: new Date().toISOString().slice(0, 16),
+    load: loadBefore,
+    rounds: ROUNDS,
+    seconds: SECONDS,
+    data: `${DATA_MIB} MiB`,
+    flashCache: `${FLASH_CACHE_MIB} MiB`,
+    memoryCache: `${MEMORY_CACHE_MIB} MiB`,
   }
 }
 
-async function bench(bed: TestBed): Promise<void> {
-  const settings = chooseSettings()
-  const machine = await describeMachine(bed.directory)
-  if (statfsSync(bed.directory).type === 0x01021994) throw new Error('no directory on a disk: set FOREBAY_TEST_DIR')
-  console.error('setting up')
-  const flash = await servedTarget(bed, FLASH, settings, 'flash')
-  const targets = [
-    await floorTarget(bed, FLOOR, settings),
-    await servedTarget(bed, MEMORY, settings, 'memory'),
-    flash,
-    await rawBackingTarget(bed, RAW_BACKING, settings),
-  ]
-  const rawFile = await rawFilePath(bed, settings)
-  for (const { path, served } of targets) if (served !== null) await touchAll(path, 'write', settings.spanBytes)
-  const collector = new Collector()
-  for (let round = 1; round <= ROUNDS; round++) {
-    console.error(`round ${round} of ${ROUNDS}`)
-    await measureRound(targets, rawFile, settings, collector)
-  }
-  const rows = collector.rows()
-  const memory = await measureMemory(flash)
+async function bench(scaffold: Scaffold): Promise<void> {
+  const [load = ''] = (await readFile('/proc/loadavg', 'utf8')).split(' ')
+  const stage = await setUp(scaffold)
+  const samples = await runRounds(scaffold, stage)
+  const flash = stage.volumes.get('flash')
+  const absolutes = flash === undefined ? {} : await absolutesOf(flash)
+  const { ratios, ratioSpreads } = ratiosOf(samples)
   const results: Results = {
-    machine,
-    settings: { rounds: ROUNDS, seconds: SECONDS, ...settings },
-    rows,
-    ratios: { ...ratiosOf(rows), engineRssMiB: memory['engineRssMiB'] ?? 0, holderRssMiB: memory['holderRssMiB'] ?? 0 },
-    memory,
+    machine: machine(load),
+    rows: rowsOf(samples),
+    ratios: { ...ratios, ...absolutes },
+    ratioSpreads,
   }
-  if (!QUICK) writeFileSync(RESULTS, `${JSON.stringify(results, null, 2)}\n`)
-  console.log(markdownOf(results))
+  const file = fileURLToPath(new URL(QUICK ? 'quick.json' : 'results.json', import.meta.url))
+  await writeFile(file, `${JSON.stringify(results, roundedFigure, 2)}\n`)
+  process.stdout.write(markdownOf(results))
 }
 
-const obstacle = obstacleOfHost('losetup', 'fio', 'gcc')
-if (obstacle !== undefined) {
-  console.error(`make bench needs root, FUSE, loop devices, fio and gcc: ${obstacle}`)
-  process.exit(2)
+/** Three figures behind the point are more than a run can tell. */
+function roundedFigure(_key: string, value: unknown): unknown {
+  return typeof value === 'number' ? Math.round(value * 1000) / 1000 : value
 }
-const bed = new TestBed('bench')
-let leaving: Promise<void> | null = null
-const leave = (): Promise<void> => (leaving ??= bed.tearDown())
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.on(signal, () => void leave().finally(() => process.exit(130)))
-}
+
+const scaffold = new Scaffold()
 try {
-  await bench(bed)
+  await bench(scaffold)
+} catch (error) {
+  process.exitCode = scaffold.signal.aborted ? 130 : 1
+  say(error instanceof Error ? error.message : String(error))
 } finally {
-  await leave()
+  if (!(await scaffold.takeDown())) process.exitCode = 1
 }

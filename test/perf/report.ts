@@ -1,128 +1,209 @@
-// From measurements to results: medians over the rounds, the ratios by which the product is judged (ours over theirs,
-// all of one run), results.json and a table in Markdown.
-import type { Measurement } from './fio.ts'
+// From samples to rows, ratios and the table: pure arithmetic. A ratio is taken of medians; its spread is that of the
+// same ratio taken round by round, which is fair because the subjects take turns within a round.
+import type { Direction, FioResult } from './fio.ts'
+import type { SubjectName } from './subjects.ts'
 
-export interface Row {
-  readonly target: string
-  readonly workload: string
-  readonly iops: number
-  readonly p50Us: number
-  readonly p99Us: number
-  readonly cpuUsPerIo: number | null
-  readonly rounds: readonly Measurement[]
+/** One fio run. */
+export interface Sample extends FioResult {
+  readonly round: number
+  readonly subject: SubjectName
+  readonly title: string
+  readonly direction: Direction
+  readonly queueDepth: number
+  readonly busyPollMicros: number
+  /** CPU of the serving process per I/O; null where no process serves. */
+  readonly cpuMicros: number | null
 }
 
-export interface Machine {
-  readonly processor: string
-  readonly cores: number
-  readonly memoryGiB: number
-  readonly kernel: string
-  readonly node: string
-  readonly cacheDisk: string
+export interface Spread {
+  readonly median: number
+  readonly min: number
+  readonly max: number
+}
+
+export interface Row {
+  readonly subject: SubjectName
+  readonly title: string
+  readonly workload: string
+  readonly direction: Direction
+  readonly queueDepth: number
+  readonly busyPollMicros: number
+  readonly rounds: number
+  readonly iops: Spread
+  readonly p50Micros: Spread
+  readonly p99Micros: Spread
+  readonly p999Micros: Spread
+  readonly cpuMicros: Spread | null
+}
+
+/** Figures that are no ratio but stand beside them. */
+export interface Absolutes {
+  /** Resident, with the index of the cached blocks taken off. */
+  readonly engineRssMiB: number
+  readonly holderRssMiB: number
+  readonly bytesPerCachedBlock: number
+}
+
+export interface Target {
+  readonly key: string
+  readonly meaning: string
+  readonly bound: 'at least' | 'at most'
+  readonly value: number
 }
 
 export interface Results {
-  readonly machine: Machine
-  readonly settings: Readonly<Record<string, number | string | boolean>>
+  readonly machine: Readonly<Record<string, string | number>>
   readonly rows: readonly Row[]
   readonly ratios: Readonly<Record<string, number>>
-  readonly memory: Readonly<Record<string, number>>
+  /** Least and greatest of each ratio over the rounds. */
+  readonly ratioSpreads: Readonly<Record<string, readonly [number, number]>>
 }
 
-export const FLOOR = 'C floor'
-export const MEMORY = 'forebay, memory'
-export const FLASH = 'forebay, flash'
-export const RAW_BACKING = 'raw backing'
-export const RAW_CACHE = 'raw cache file'
-export const RAW_DISK_DSYNC = 'cache disk, O_DSYNC'
+type Median = (subject: SubjectName, direction: Direction, queueDepth: number) => Sample
 
-export const READ_1 = 'read QD1'
-export const READ_32 = 'read QD32'
-export const WRITE_1 = 'write QD1'
-export const WRITE_32 = 'write QD32'
+interface RatioRule extends Target {
+  readonly of: (pick: Median) => number
+}
+
+const cpu = (sample: Sample): number => sample.cpuMicros ?? Number.NaN
+
+export const RATIO_RULES: readonly RatioRule[] = [
+  {
+    key: 'readHitQd32',
+    meaning: 'read hit in memory, QD32: IOPS / floor',
+    bound: 'at least',
+    value: 0.9,
+    of: (pick) => pick('memory', 'read', 32).iops / pick('floor', 'read', 32).iops,
+  },
+  {
+    key: 'readHitQd1P50',
+    meaning: 'read hit in memory, QD1: p50 / floor',
+    bound: 'at most',
+    value: 1.15,
+    of: (pick) => pick('memory', 'read', 1).p50Micros / pick('floor', 'read', 1).p50Micros,
+  },
+  {
+    key: 'readHitQd1P50Polling',
+    meaning: 'the same, engine and floor polling for the same time',
+    bound: 'at most',
+    value: 1.15,
+    of: (pick) => pick('memoryPolling', 'read', 1).p50Micros / pick('floorPolling', 'read', 1).p50Micros,
+  },
+  {
+    key: 'readHitCpu',
+    meaning: 'read hit in memory, QD32: CPU per I/O / floor, neither polling',
+    bound: 'at most',
+    value: 1.5,
+    of: (pick) => cpu(pick('memory', 'read', 32)) / cpu(pick('floor', 'read', 32)),
+  },
+  {
+    key: 'flashReadHitQd1P50',
+    meaning: 'read hit on flash, QD1: p50 / (floor + O_DIRECT read of the disk)',
+    bound: 'at most',
+    value: 1.25,
+    of: (pick) =>
+      pick('flash', 'read', 1).p50Micros /
+      (pick('floor', 'read', 1).p50Micros + pick('cacheDisk', 'read', 1).p50Micros),
+  },
+  {
+    key: 'flashReadHitQd32',
+    meaning: 'read hit on flash, QD32: IOPS / the smaller of floor and raw cache file',
+    bound: 'at least',
+    value: 0.6,
+    of: (pick) =>
+      pick('flash', 'read', 32).iops / Math.min(pick('floor', 'read', 32).iops, pick('cacheFile', 'read', 32).iops),
+  },
+  {
+    key: 'localWriteQd1P50',
+    meaning: 'write-back on flash, QD1: p50 / (floor + O_DIRECT|O_DSYNC write of the disk)',
+    bound: 'at most',
+    value: 1.25,
+    of: (pick) =>
+      pick('flash', 'write', 1).p50Micros /
+      (pick('floor', 'write', 1).p50Micros + pick('cacheDisk', 'write', 1).p50Micros),
+  },
+  {
+    key: 'localWriteQd32',
+    meaning: 'write-back on flash, QD32: IOPS / floor',
+    bound: 'at least',
+    value: 0.6,
+    of: (pick) => pick('flash', 'write', 32).iops / pick('floor', 'write', 32).iops,
+  },
+]
+
+export const ABSOLUTE_TARGETS: readonly (Target & { readonly key: keyof Absolutes })[] = [
+  { key: 'engineRssMiB', meaning: 'resident engine without its index, MiB', bound: 'at most', value: 90 },
+  { key: 'holderRssMiB', meaning: 'resident holder, MiB', bound: 'at most', value: 2 },
+  { key: 'bytesPerCachedBlock', meaning: 'index per cached 4 KiB block, bytes', bound: 'at most', value: 32 },
+]
 
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
-  const upper = sorted[middle] ?? 0
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? 0)) / 2
+  const upper = sorted[middle] ?? Number.NaN
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
 }
 
-export function rowOf(target: string, workload: string, rounds: readonly Measurement[]): Row {
-  const cpu = rounds.map((round) => round.cpuUsPerIo).filter((value) => value !== null)
-  return {
-    target,
-    workload,
-    iops: median(rounds.map((round) => round.iops)),
-    p50Us: median(rounds.map((round) => round.p50Us)),
-    p99Us: median(rounds.map((round) => round.p99Us)),
-    cpuUsPerIo: cpu.length === 0 ? null : median(cpu),
-    rounds,
-  }
+export function spreadOf(values: readonly number[]): Spread {
+  return { median: median(values), min: Math.min(...values), max: Math.max(...values) }
 }
 
-/** Target of each key: at least, or at most. */
-const TARGETS: Readonly<Record<string, { readonly bound: number; readonly atLeast: boolean }>> = {
-  readHitQd32: { bound: 0.9, atLeast: true },
-  readHitQd1P50: { bound: 1.15, atLeast: false },
-  readHitCpu: { bound: 1.5, atLeast: false },
-  flashReadHitQd1P50: { bound: 1.25, atLeast: false },
-  flashReadHitQd32: { bound: 0.6, atLeast: true },
-  localWriteQd1P50: { bound: 1.25, atLeast: false },
-  localWriteQd32: { bound: 0.6, atLeast: true },
-  engineRssMiB: { bound: 90, atLeast: false },
-  holderRssMiB: { bound: 2, atLeast: false },
-}
-
-export function ratiosOf(rows: readonly Row[]): Record<string, number> {
-  const of = (target: string, workload: string): Row => {
-    const found = rows.find((row) => row.target === target && row.workload === workload)
-    if (found === undefined) throw new Error(`not measured: ${target}, ${workload}`)
-    return found
-  }
-  const [read1, read32] = [of(FLOOR, READ_1), of(FLOOR, READ_32)]
-  const [write1, write32] = [of(FLOOR, WRITE_1), of(FLOOR, WRITE_32)]
-  return {
-    readHitQd32: of(MEMORY, READ_32).iops / read32.iops,
-    readHitQd1P50: of(MEMORY, READ_1).p50Us / read1.p50Us,
-    readHitCpu: (of(MEMORY, READ_32).cpuUsPerIo ?? 0) / (read32.cpuUsPerIo ?? 1),
-    flashReadHitQd1P50: of(FLASH, READ_1).p50Us / (read1.p50Us + of(RAW_CACHE, READ_1).p50Us),
-    flashReadHitQd32: of(FLASH, READ_32).iops / Math.min(read32.iops, of(RAW_CACHE, READ_32).iops),
-    localWriteQd1P50: of(FLASH, WRITE_1).p50Us / (write1.p50Us + of(RAW_DISK_DSYNC, WRITE_1).p50Us),
-    localWriteQd32: of(FLASH, WRITE_32).iops / write32.iops,
-  }
-}
-
-const number = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2))
-
-function tableOf(lines: readonly (readonly string[])[]): string {
-  const [head = [], ...body] = lines
-  const print = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
-  return [print(head), print(head.map((_, i) => (i < 1 ? '---' : '---:'))), ...body.map(print)].join('\n')
-}
-
-export function markdownOf({ machine, settings, rows, ratios, memory }: Results): string {
-  const figures = Object.entries({ ...ratios, ...memory }).map(([key, value]) => {
-    const target = TARGETS[key]
-    if (target === undefined) return [key, number(value), '', '']
-    const met = target.atLeast ? value >= target.bound : value <= target.bound
-    return [key, number(value), `${target.atLeast ? '≥' : '≤'} ${target.bound}`, met ? 'yes' : 'no']
+/** One row per subject and workload, in the order of their first samples. */
+export function rowsOf(samples: readonly Sample[]): Row[] {
+  const groups = Map.groupBy(samples, (sample) => `${sample.subject} ${sample.direction} ${sample.queueDepth}`)
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group
+    if (first === undefined) return []
+    const { subject, title, direction, queueDepth, busyPollMicros } = first
+    const cpus = group.flatMap(({ cpuMicros }) => (cpuMicros === null ? [] : [cpuMicros]))
+    return {
+      subject,
+      title,
+      workload: `4 KiB random ${direction} QD${queueDepth}`,
+      direction,
+      queueDepth,
+      busyPollMicros,
+      rounds: group.length,
+      iops: spreadOf(group.map(({ iops }) => iops)),
+      p50Micros: spreadOf(group.map(({ p50Micros }) => p50Micros)),
+      p99Micros: spreadOf(group.map(({ p99Micros }) => p99Micros)),
+      p999Micros: spreadOf(group.map(({ p999Micros }) => p999Micros)),
+      cpuMicros: cpus.length === 0 ? null : spreadOf(cpus),
+    }
   })
-  const measured = rows.map(({ target, workload, iops, p50Us, p99Us, cpuUsPerIo }) => [
-    target,
-    workload,
-    iops.toFixed(0),
-    number(p50Us),
-    number(p99Us),
-    cpuUsPerIo === null ? '' : number(cpuUsPerIo),
-  ])
-  const { processor, cores, memoryGiB, kernel, node, cacheDisk } = machine
-  return [
-    `${processor}, ${cores} cores, ${memoryGiB} GiB, Linux ${kernel}, Node ${node}, cache on ${cacheDisk}`,
-    `4 KiB random, ${Object.entries(settings)
-      .map(([name, value]) => `${name}=${value}`)
-      .join(' ')}`,
-    tableOf([['target', 'workload', 'IOPS', 'p50 µs', 'p99 µs', 'CPU µs per I/O'], ...measured]),
-    tableOf([['figure', 'measured', 'target', 'met'], ...figures]),
-  ].join('\n\n')
+}
+
+/** Throws when a subject was not measured under a workload that a ratio needs. */
+function pickFrom(samples: readonly Sample[]): Median {
+  return (subject, direction, queueDepth) => {
+    const found = samples.filter(
+      (sample) => sample.subject === subject && sample.direction === direction && sample.queueDepth === queueDepth,
+    )
+    const [first] = found
+    if (first === undefined) throw new Error(`no sample of ${subject} ${direction} QD${queueDepth}`)
+    const cpus = found.flatMap(({ cpuMicros }) => (cpuMicros === null ? [] : [cpuMicros]))
+    return {
+      ...first,
+      iops: median(found.map(({ iops }) => iops)),
+      p50Micros: median(found.map(({ p50Micros }) => p50Micros)),
+      cpuMicros: cpus.length === 0 ? null : median(cpus),
+    }
+  }
+}
+
+export function ratiosOf(samples: readonly Sample[]): Pick<Results, 'ratios' | 'ratioSpreads'> {
+  const all = pickFrom(samples)
+  const rounds = [...Map.groupBy(samples, ({ round }) => round).values()].map((group) => pickFrom(group))
+  const ratios: Record<string, number> = {}
+  const ratioSpreads: Record<string, readonly [number, number]> = {}
+  for (const { key, of } of RATIO_RULES) {
+    const { min, max } = spreadOf(rounds.map((pick) => of(pick)))
+    ratios[key] = of(all)
+    ratioSpreads[key] = [min, max]
+  }
+  return { ratios, ratioSpreads }
+}
+
+export function isReached({ bound, value }: Pick<Target, 'bound' | 'value'>, figure: number): boolean {
+  return bound === 'at least' ? figure >= value : figure <= value
 }
