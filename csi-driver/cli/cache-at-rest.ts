@@ -25,6 +25,8 @@ export interface CacheAtRest {
 /** What cannot even hold the superblocks. */
 const TOO_SHORT = { kind: 'foreign' } as const
 
+type CacheProbe = Awaited<ReturnType<typeof probeCache>>
+
 /** Throws CacheError `invalid` where there is nothing of Forebay. */
 export async function openCacheAtRest(given: string): Promise<CacheAtRest> {
   const { path, kind, identity } = await readPathFacts(given, await readHostTables())
@@ -34,10 +36,7 @@ export async function openCacheAtRest(given: string): Promise<CacheAtRest> {
       remedy: 'Give what was given to `forebay serve --cache`.',
     })
   }
-  const memory = new SystemAlignedMemory()
-  const opened = await openDescriptor({ path, access: 'read-only', direct: false, durable: false, memory })
-  const storage = new FileStorage({ ...opened, name: path, sync: 'always', clock: systemClock, timers: waitingTimers })
-  const probe = storage.sizeBytes < CACHE_HEADER_BYTES ? TOO_SHORT : await probeCache(storage, memory)
+  const { storage, memory, probe } = await probePath(path)
   if (probe.kind === 'empty' || probe.kind === 'foreign') {
     throw new CacheError('invalid', 'CACHE_NOT_OURS', `holds no Forebay cache path=${given} found=${probe.kind}`, {
       remedy: 'Give what was given to `forebay serve --cache`.',
@@ -45,4 +44,20 @@ export async function openCacheAtRest(given: string): Promise<CacheAtRest> {
   }
   const superblock = probe.kind === 'forebay' ? probe.superblock : null
   return { storage, memory, superblock, served: identity !== null && (await lockIsHeld(storageLockFile(identity))) }
+}
+
+export interface ProbedPath {
+  readonly storage: FileStorage
+  readonly memory: SystemAlignedMemory
+  readonly probe: CacheProbe
+  readonly kind: CacheProbe['kind']
+}
+
+/** What stands at a path, read without claiming it. */
+export async function probePath(path: string): Promise<ProbedPath> {
+  const memory = new SystemAlignedMemory()
+  const opened = await openDescriptor({ path, access: 'read-only', direct: false, durable: false, memory })
+  const storage = new FileStorage({ ...opened, name: path, sync: 'always', clock: systemClock, timers: waitingTimers })
+  const probe = storage.sizeBytes < CACHE_HEADER_BYTES ? TOO_SHORT : await probeCache(storage, memory)
+  return { storage, memory, probe, kind: probe.kind }
 }

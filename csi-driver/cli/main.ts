@@ -65,4 +65,5 @@ function unknownCommand(name: string, terminal: Terminal): number {
 }
 
 // Imported by tests and by the reference generator without being run.
-if (import.meta.main) process.exitCode = await runCommandLine(process.argv.slice(2), processTerminal())
+// The exit does not wait for open sockets and timers; what was printed is out, since pipes are written synchronously.
+if (import.meta.main) process.exit(await runCommandLine(process.argv.slice(2), processTerminal()))

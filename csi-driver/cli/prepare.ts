@@ -8,9 +8,9 @@ import { CacheError } from '../../base/errors.ts'
 import type { SettingProblem } from '../../base/settings.ts'
 import { ObserveServer } from '../observe/http.ts'
 import { EXIT_OK, EXIT_REFUSED, refusalText } from './command.ts'
+import { probePath } from './cache-at-rest.ts'
 import { hostProblems, readHostFacts, resendNotice } from './host-checks.ts'
 import { pathProblems } from './path-checks.ts'
-import { checkFrontEndOnce } from './front-end-once.ts'
 import { readServe, type ServePlan } from './serve-settings.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -21,9 +21,8 @@ export async function prepare(words: readonly string[], terminal: Terminal): Pro
   const lacking = hostProblems(host)
   if (lacking.length > 0) return refuse(lacking, terminal)
   const found = [...pathProblems(facts), ...(await metricsProblems(plan))]
+  if (found.length === 0) found.push(...(await contentProblems(plan)))
   if (found.length > 0) return refuse(found, terminal)
-  const unfit = await checkFrontEndOnce(terminal)
-  if (unfit.length > 0) return refuse(unfit, terminal)
   const notice = resendNotice(host.kernelRelease)
   if (notice !== null) terminal.err(`forebay: ${notice}\n`)
   terminal.out(`${[plan.volume, plan.runDirectory, ...plan.lockFiles].join('\n')}\n`)
@@ -47,4 +46,12 @@ async function metricsProblems({ settings }: ServePlan): Promise<SettingProblem[
     const reason = error instanceof CacheError ? error.message : String(error)
     return [{ where: '--metrics', problem: `is not usable: ${reason}; give an address of this host and a free port` }]
   }
+}
+
+/** Foreign content at the cache path. What a Forebay cache holds is judged by the engine, which knows the register. */
+async function contentProblems({ cache, settings }: ServePlan): Promise<SettingProblem[]> {
+  if (cache.sizeBytes === 0 || settings.formatCache) return []
+  if ((await probePath(cache.path)).kind !== 'foreign') return []
+  const problem = `holds data of somebody else; give another path, or overwrite it with --format-cache path=${cache.given}`
+  return [{ where: '--cache', problem }]
 }

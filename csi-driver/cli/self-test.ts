@@ -1,10 +1,15 @@
 // `forebay self-test`: proves that this build runs on this host, without a volume. `upgrade` asks it of the new build
 // before the old engine makes room.
+import { randomBytes } from 'node:crypto'
 import { CacheError } from '../../base/errors.ts'
 import { crc32 } from '../../base/crc32.ts'
 import { xxhash64 } from '../../base/xxhash64.ts'
+import { runSelfTest } from '../frontend/fuse/self-test.ts'
+import { RUNTIME_DIRECTORY } from '../holder/run-directory.ts'
+import { SystemAlignedMemory } from '../io/real/aligned-memory.ts'
+import { bestChannelKind, createFuseDevices } from '../io/real/fuse-devices.ts'
+import { systemClock } from '../io/real/system-clock.ts'
 import { defineCommand, EXIT_FAILED, EXIT_OK, EXIT_REFUSED } from './command.ts'
-import { checkFrontEnd } from './front-end-check.ts'
 import { hostProblems, readHostFacts, resendNotice } from './host-checks.ts'
 import { commandHost } from './loop-host.ts'
 import { productRoot, productVersion } from './product.ts'
@@ -28,7 +33,7 @@ const STEPS: readonly Step[] = [
   { name: 'host', run: hostStep },
   { name: 'checksums', run: () => Promise.resolve(checksumProblems()) },
   { name: 'engine', run: engineStep },
-  { name: 'front end', run: (terminal) => checkFrontEnd(commandHost(terminal)) },
+  { name: 'front end', run: frontEndStep },
 ]
 
 export const selfTestCommand = defineCommand({
@@ -37,7 +42,7 @@ export const selfTestCommand = defineCommand({
   positionals: [],
   schema: {},
   description: [
-    'Checks Node, privileges, kernel and tools, the checksums, that the whole engine loads, and, with a device of a few MiB in memory behind FUSE and loop, that writes arrive whole, errors reach the writer and flushes are passed on. It opens neither a cache nor a backing, and takes about a second.',
+    'Checks Node, privileges, kernel and tools, the checksums, that the whole engine loads, and, with a scratch device in memory behind FUSE and loop, that short writes are errors, flushes and discards arrive, and unanswered requests are sent again. It opens neither a cache nor a backing, and takes about a second.',
   ],
   exits: [
     [EXIT_OK, 'everything holds'],
@@ -84,6 +89,18 @@ function checksumProblems(): string[] {
   if (crc32(CHECK_TEXT, 0, CHECK_TEXT.length) !== CRC32_CHECK) problems.push('CRC-32 is wrong')
   if (xxhash64(CHECK_TEXT, 0, CHECK_TEXT.length) !== XXH64_CHECK) problems.push('XXH64 is wrong')
   return problems
+}
+
+async function frontEndStep(terminal: Terminal): Promise<string[]> {
+  const ports = {
+    host: commandHost(terminal),
+    devices: createFuseDevices(new SystemAlignedMemory()),
+    clock: systemClock,
+  }
+  // A directory of its own: another self-test may run beside this one.
+  const runDirectory = `${RUNTIME_DIRECTORY}/self-test-${process.pid}`
+  await runSelfTest(ports, { runDirectory, kind: bestChannelKind(), sessionHex: randomBytes(8).toString('hex') })
+  return []
 }
 
 /** Loads everything that an engine process loads: a missing or broken file shows here. */

@@ -59,9 +59,10 @@ lock() {
   if flock -n "$1"; then return; fi
   holder_pid='' owner='' engine_pid=''
   read -r holder_pid owner engine_pid <"$2"
-  if alive "${holder_pid:-self}"; then
-    say "$3 is in use by volume=${owner:-unknown}, process pid=${holder_pid:-unknown}." \
-      "Stop it first with: forebay stop ${owner:-VOLUME}"
+  if [ -z "$holder_pid" ]; then
+    say "$3 has been taken this very moment by another start; look at: forebay status"
+  elif alive "$holder_pid"; then
+    say "$3 is in use by volume=$owner, process pid=$holder_pid. Stop it first with: forebay stop $owner"
   elif alive "${engine_pid:-none}"; then
     say "$3 is in use by volume=$owner: engine process pid=$engine_pid, whose holder died, still serves it." \
       "End it with: forebay stop $owner"
@@ -178,6 +179,8 @@ exec 4<>"$volume_lock" 5<>"$cache_lock" 6<>"$backing_lock"
 lock 4 "$volume_lock" "volume=$volume"
 lock 5 "$cache_lock" "the cache"
 lock 6 "$backing_lock" "the backing"
+# Before our pid is in the lock: whoever waits for both sees only a `ready` of ours.
+rm -f "$run/ready"
 note_owner
 
 # --- 3. What a holder that was killed left behind.

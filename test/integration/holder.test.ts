@@ -293,7 +293,7 @@ describe('kill -9', () => {
     await harness.until('engine gone', () => gone(engine))
     const second = harness.start('v1')
     await ready(2)
-    expect(harness.log()).toContain(`cleanup ${harness.runDirectory} attach.json ready `)
+    expect(harness.log()).toContain(`cleanup ${harness.runDirectory} attach.json `)
     expect(harness.log()).toContain('engine 2 first stops=0')
     second.kill('SIGTERM')
     expect(await second.exited).toBe(0)

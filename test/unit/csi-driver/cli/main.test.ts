@@ -45,7 +45,7 @@ test.each([...COMMANDS.keys()])(
     expect(status).toBe(0)
     for (const part of [`forebay ${name} - `, 'Usage\n', 'Exit status\n']) expect(out).toContain(part)
     const described = out.split('Examples')[0] ?? ''
-    const prose = described.split('\n').filter((line) => !/^ {2}(forebay|\d)/.test(line))
+    const prose = described.split('\n').filter((line) => !/^(forebay| {2}forebay| {2}\d)/.test(line))
     expect(prose.filter((line) => line.length > 80)).toEqual([])
     expect((await run('help', name)).out).toBe(out)
     expect((await run(name, 'x', '--flag', '-h')).out).toBe(out)
