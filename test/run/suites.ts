@@ -47,6 +47,7 @@ export const SUITES: readonly Suite[] = [
   { kind: 'checks', name: 'types', commands: [['tsc', '-p', '.']] },
   { kind: 'checks', name: 'layers', commands: [['depcruise', '--config', '.dependency-cruiser.cjs', ...FOLDERS]] },
   { kind: 'jest', name: 'unit+property+tidy', args: [testsIn('(?!integration/)')] },
+  { kind: 'script', name: 'simulator', file: 'test/sim/suite.ts', args: ['--seeds', '2000'] },
   { kind: 'jest', name: 'integration', args: [testsIn('integration/'), ...INTEGRATION_ARGS] },
 ]
 
