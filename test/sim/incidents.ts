@@ -8,6 +8,8 @@ import { LIVENESS_MS, type Simulation } from './simulation.ts'
 
 /** A drain under load may find no moment without dirty data; after this time the users pause. */
 const DRAIN_UNDER_LOAD_MS = 3000
+/** Operations of the users during one incident. */
+const OPERATIONS_MAX = 120
 /** Longer than an idle log takes to say that its newest records were acknowledged (DESIGN.md §7.14: within 1 s). */
 const IDLE_MS = 2500
 
@@ -167,7 +169,8 @@ async function finishUnderLoad(simulation: Simulation, call: Promise<void>, name
     },
   )
   const over = (): boolean => ended || simulation.life?.process.alive === false
-  await simulation.until(over, DRAIN_UNDER_LOAD_MS)
+  const goal = simulation.frontEnd.answered + OPERATIONS_MAX
+  await simulation.until(() => over() || simulation.frontEnd.answered >= goal, DRAIN_UNDER_LOAD_MS)
   if (over()) return ended
   simulation.workload.pause()
   simulation.machine.heal()
@@ -185,9 +188,11 @@ async function idle(simulation: Simulation): Promise<void> {
   simulation.workload.resume()
 }
 
+/** Lets the users work for that time, at most for so many operations: a fault outlives its incident if it must. */
 async function workFor(simulation: Simulation, ms: number): Promise<void> {
   simulation.workload.resume()
-  await simulation.until(() => false, ms)
+  const goal = simulation.frontEnd.answered + OPERATIONS_MAX
+  await simulation.until(() => simulation.frontEnd.answered >= goal, ms)
 }
 
 async function forAWhile(simulation: Simulation, faults: DiskFaults, begin: (faults: DiskFaults) => void): Promise<void> {

@@ -6,7 +6,7 @@ import type { AlignedMemory } from '../../csi-driver/io/storage.ts'
 /** One byte everywhere: a sector of it is nobody's content. */
 const GARBAGE = 0xdd
 /** Memory kept for later lives; more is left to the garbage collector. */
-const KEPT_BYTES_MAX = 256 * 1024 * 1024
+const KEPT_BYTES_MAX = 64 * 1024 * 1024
 
 const kept = new Map<number, Buffer[]>()
 let keptBytes = 0

@@ -212,6 +212,20 @@ export class Oracle {
     return a.provenAt < b.usedAt
   }
 
+  /** Whether anybody ever submitted this content for the sector. */
+  knows(sector: number, content: ContentId): boolean {
+    return (this.versions[sector] ?? []).some((version) => hasContent(version, content))
+  }
+
+  /** The newest submission among the versions with this content; -1 if there is none. */
+  submittedAt(sector: number, content: ContentId): number {
+    let latest = -1
+    for (const version of this.versions[sector] ?? []) {
+      if (hasContent(version, content)) latest = Math.max(latest, version.operation.submittedAt)
+    }
+    return latest
+  }
+
   /** Versions of the sector that have this content. */
   candidates(sector: number, content: ContentId): Version[] {
     return (this.versions[sector] ?? []).filter((version) => hasContent(version, content))

@@ -160,7 +160,7 @@ export class Simulation {
       // A holder gives up an engine that can't restart and opens anew, which ends the users' connection.
       if (died === 'refused' && attempt === OPEN_TRIES_MAX && from === 'restart') {
         from = 'first'
-        this.loseUsers()
+        this.lostUsers('holder')
       }
       await this.world.run(() => false, 200 * attempt)
     }
@@ -207,8 +207,7 @@ export class Simulation {
   /** The engine died at a planned step: restart it. */
   async revive(): Promise<void> {
     await this.reap()
-    // Whether a failed flush has been answered for is known to nobody but the engine that saw it.
-    if (this.machine.backing.faults.injected.lostFlushes > 0) this.oracle.flushFailed()
+    this.forgetFailedFlushes()
     for (const checker of this.checkers) checker.onCrash?.('process')
     this.count('process-crashes')
     await this.open('restart')
@@ -383,13 +382,16 @@ export class Simulation {
     if (!this.machine.isReaped(life.process)) throw new Error('I/O of a dead engine does not end')
   }
 
-  private loseUsers(): void {
-    this.oracle.abandoned(this.world.tick())
-    this.lostUsers('holder')
+  /** Whether a failed flush has been answered for is known to nobody but the engine that saw it. */
+  private forgetFailedFlushes(): void {
+    if (this.machine.backing.faults.injected.lostFlushes > 0) this.oracle.flushFailed()
   }
 
   private lostUsers(kind: CrashKind): void {
-    if (kind === 'holder') this.oracle.abandoned(this.world.tick())
+    if (kind === 'holder') {
+      this.oracle.abandoned(this.world.tick())
+      this.forgetFailedFlushes()
+    }
     this.count(kind === 'power' ? 'power-cuts' : 'holder-crashes')
     this.frontEnd.abandon()
     this.workload.forget()

@@ -54,6 +54,6 @@ export class BackingWritesChecker implements Checker {
   private isKnown(sector: number, content: number): boolean {
     if (content === CONTENT_FOREIGN) return false
     if (content === INITIAL_ID) return true
-    return this.scene.oracle.candidates(sector, content).length > 0
+    return this.scene.oracle.knows(sector, content)
   }
 }

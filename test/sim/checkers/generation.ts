@@ -6,9 +6,9 @@
 // T the latest submission among the versions present, every sector must be legal for somebody who looks at T.
 import type { DiskOperation, SimulatedDisk } from '../disk.ts'
 import { SECTOR_BYTES } from '../../../base/units.ts'
-import { CONTENT_ZERO, readSector } from '../content.ts'
+import { INITIAL_ID, readSector } from '../content.ts'
+import type { Illegal } from '../oracle.ts'
 import type { Checker, Scene } from './checker.ts'
-import { judgeImage } from './image.ts'
 
 export class GenerationChecker implements Checker {
   readonly name = 'generation'
@@ -18,12 +18,14 @@ export class GenerationChecker implements Checker {
   /** False once anything but pure write-back has happened. */
   pureWriteBack = true
   private readonly scene: Scene
+  private readonly contents: Float64Array
   private flushedSinceWrite = false
   private destagedUpTo = Number.POSITIVE_INFINITY
   private readonly checkpointOf: (data: Buffer) => number | null
 
   constructor(scene: Scene, checkpointOf: (data: Buffer) => number | null) {
     this.scene = scene
+    this.contents = new Float64Array(scene.oracle.sectors)
     this.checkpointOf = checkpointOf
   }
 
@@ -57,10 +59,15 @@ export class GenerationChecker implements Checker {
     let latest = 0
     for (let sector = 0; sector < oracle.sectors; sector++) {
       const content = readSector(backing.durable, sector * SECTOR_BYTES, sector)
-      if (content === CONTENT_ZERO) continue
-      for (const { operation } of oracle.candidates(sector, content)) latest = Math.max(latest, operation.submittedAt)
+      this.contents[sector] = content
+      // Zeros do not say whose they are; without them the cut is only looked for too early, never too late.
+      if (content > INITIAL_ID) latest = Math.max(latest, oracle.submittedAt(sector, content))
     }
-    const illegal = judgeImage(backing.durable, oracle.sectors, (sector, content) => oracle.check(sector, content, latest))
+    let illegal: Illegal | null = null
+    for (let sector = 0; sector < oracle.sectors && illegal === null; sector++) {
+      const content = this.contents[sector] as number
+      illegal = oracle.check(sector, content, latest)
+    }
     if (illegal !== null) report.add(this.name, this.rule, `the backing is no image of any moment: ${illegal.message}`)
   }
 }
