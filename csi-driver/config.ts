@@ -55,7 +55,7 @@ export const serveSchema = {
     multipleOf: MIB,
     defaultText: 'the size of the existing file or partition, otherwise 4GiB',
     help: 'Log and read cache together.',
-    why: 'See "How the cache is split". An existing cache keeps its size; for another one, stop clean and name a new file.',
+    why: 'See "How the cache is split". It may differ at each start: a cache without dirty data is laid out anew, one with dirty data keeps its layout.',
   }),
   resource: choiceSetting({
     choices: ['flash', 'memory'],
@@ -165,7 +165,6 @@ export const serveSchema = {
 } as const
 
 export type ServeSettings = SettingsOf<typeof serveSchema>
-export type GivenSettings = ReadonlySet<keyof typeof serveSchema>
 
 /** Superblock slots in front of the log (docs/formats/journal.md). */
 export const CACHE_HEADER_BYTES = 32 * KIB

@@ -1,11 +1,17 @@
-// The pages of docs/reference that are made from the code: the command line and the settings. Pure; write-reference.ts
-// writes them, and a test holds the files against them.
+// The pages of docs/reference that are made from the code: the command line and the settings. A test holds the files
+// against them; this writes them:
+//
+//   node csi-driver/cli/reference.ts
+import { writeFile } from 'node:fs/promises'
+import path from 'node:path'
 import { referenceText } from '../../base/settings-text.ts'
 import { serveSchema, VOLUME_NAME_ALLOWED } from '../config.ts'
 import type { Command } from './command.ts'
+import { loadAll } from './commands.ts'
 import { commandReference } from './help-text.ts'
+import { productRoot } from './product.ts'
 
-const MADE = '<!-- Made by: node csi-driver/cli/write-reference.ts. Edit the source, not this page. -->'
+const MADE = '<!-- Made by: node csi-driver/cli/reference.ts. Edit the source, not this page. -->'
 
 export function cliPage(commands: readonly Command[]): string {
   const shown = commands.filter(({ internal }) => !internal)
@@ -45,4 +51,10 @@ ${referenceText(serveSchema)}
 
 A write of 512 bytes that comes alone takes 8 KiB of the log, so very small writes fill the log before they reach the dirty limit; writers are slowed by the fuller of the two.
 `
+}
+
+if (import.meta.main) {
+  const directory = path.join(productRoot(), 'docs', 'reference')
+  await writeFile(path.join(directory, 'cli.md'), cliPage(await loadAll()))
+  await writeFile(path.join(directory, 'settings.md'), settingsPage())
 }

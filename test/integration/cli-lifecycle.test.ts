@@ -108,6 +108,14 @@ test('stop names who has the device, serves on until it is released, then ends c
   fs.mkdirSync(mount)
   await must('mount', device(), mount)
   harness.later(() => run('umount', mount))
+  // Ctrl-C ends only the waiting.
+  const interrupted = new Running('bin/forebay', ['stop', harness.volume, '--state-dir', harness.state])
+  await until(
+    () => interrupted.err,
+    () => interrupted.err.includes('mount point'),
+  )
+  interrupted.child.kill('SIGINT')
+  expect(await interrupted.ended).toMatchObject({ status: 130, err: expect.stringContaining('goes on stopping') })
   const stopping = new Running('bin/forebay', ['stop', harness.volume, '--state-dir', harness.state])
   await until(
     () => stopping.err,
@@ -202,7 +210,7 @@ test('verify finds a damaged record', async () => {
   expect(verified).toMatchObject({ status: 1, out: expect.stringContaining('BROKEN   log-ends-without-damage') })
 })
 
-test('Ctrl-C ends a watch and a waiting drain without a mess', async () => {
+test('Ctrl-C ends a watch without a mess', async () => {
   await harness.serve()
   const watch = new Running('bin/forebay', ['status', '--watch', '--output', 'json', '--state-dir', harness.state])
   await until(

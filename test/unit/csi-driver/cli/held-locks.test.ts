@@ -7,12 +7,14 @@ import os from 'node:os'
 import path from 'node:path'
 import { isListed, lockIsHeld, splitDevice } from '../../../../csi-driver/cli/held-locks.ts'
 
+const FLOCK = '/usr/bin/flock'
+
 test('a real lock, while it is held and no longer', async () => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'forebay-locks-'))
   const file = path.join(directory, 'a lock')
   fs.writeFileSync(file, '')
   expect(await lockIsHeld(file)).toBe(false)
-  const child = spawn('flock', [file, 'sh', '-c', 'echo held; read line'], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(FLOCK, [file, 'sh', '-c', 'echo held; read line'], { stdio: ['pipe', 'pipe', 'inherit'] })
   await once(child.stdout, 'data')
   expect(await lockIsHeld(file)).toBe(true)
   child.stdin.end('\n')

@@ -6,7 +6,7 @@ import { loadAll } from '../../../../csi-driver/cli/commands.ts'
 import { cliPage, settingsPage } from '../../../../csi-driver/cli/reference.ts'
 import { splitCache } from '../../../../csi-driver/config.ts'
 
-const REMEDY = 'run: node csi-driver/cli/write-reference.ts'
+const REMEDY = 'run: node csi-driver/cli/reference.ts'
 
 test('docs/reference/cli.md is current', async () => {
   const current = readFileSync('docs/reference/cli.md', 'utf8') === cliPage(await loadAll())
