@@ -342,6 +342,13 @@ export const SETTINGS: VolumeSettings = {
   backingChanged: 'none',
 }
 
+export interface MachineOptions {
+  readonly cacheBytes?: number
+  readonly backingBytes?: number
+  readonly backingAlignment?: number
+  readonly cacheAlignment?: number
+}
+
 /** Disks and register that outlive engines. */
 export class TestMachine {
   cache: TestStorage
@@ -353,8 +360,8 @@ export class TestMachine {
   /** True: the device cannot be told. */
   writeCacheFails = false
 
-  constructor(options: { backingBytes?: number; backingAlignment?: number; cacheAlignment?: number } = {}) {
-    this.cache = new TestStorage('cache', CACHE_BYTES, options.cacheAlignment ?? 512)
+  constructor(options: MachineOptions = {}) {
+    this.cache = new TestStorage('cache', options.cacheBytes ?? CACHE_BYTES, options.cacheAlignment ?? 512)
     this.backing = new TestStorage('backing', options.backingBytes ?? VOLUME_BYTES, options.backingAlignment ?? 512)
   }
 

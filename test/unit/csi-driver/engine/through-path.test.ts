@@ -1,6 +1,7 @@
 // Writes acknowledged from the backing: flushed when they must be, in order per block, beside the log only where the
 // log holds nothing of their blocks.
 import { IoError } from '../../../../base/errors.ts'
+import { KIB, MIB } from '../../../../base/units.ts'
 import { resultOf, THROUGH_BYTES_MAX, ThroughPath } from '../../../../csi-driver/engine/through-path.ts'
 import { ask, aWrite, aZero, contentOf, during, makeCore, settle, submit, TestMachine } from './harness.ts'
 
@@ -19,7 +20,7 @@ test.each([
   [new IoError('ENOSPC', 'x'), 28],
   [new IoError('EDQUOT', 'x'), 28],
   [new IoError('ETIMEDOUT', 'x'), 5],
-])('%s is the user’s result %i', (error, result) => {
+])('an error of the backing becomes the user’s result (%#)', (error, result) => {
   expect(resultOf(error)).toBe(result)
 })
 
@@ -103,32 +104,64 @@ describe('order and room', () => {
 })
 
 describe('while the log is drained', () => {
-  /** A drain that cannot end: more dirty than a last generation, on a backing that does not answer. */
+  /** More is dirty than a drain holds writers for, and the backing does not flush. */
   async function draining() {
-    const machine = new TestMachine({ backingBytes: 4 * 1024 * 1024 })
-    const volume = await machine.open({ dirtyLimitBytes: 4 * 1024 * 1024, cacheBytes: machine.cache.sizeBytes })
-    for (let i = 0; i < 8; i += 1) await ask(volume, aWrite(i * 65_536, i + 1, 65_536))
-    return { machine, volume }
-  }
-
-  test('a write of what the log holds is logged and on the backing before its answer; others go past the log', async () => {
-    const { machine, volume } = await draining()
-    const seen: { offset: number; phase: string; onBacking: boolean }[] = []
+    const logBytes = 4 * MIB
+    const cacheBytes = 32 * KIB + logBytes + 64 * KIB
+    const machine = new TestMachine({ backingBytes: 4 * MIB, cacheBytes })
+    const volume = await machine.open({ dirtyLimitBytes: 4 * MIB, cacheBytes, logBytes })
     machine.backing.hold('flush')
+    for (let i = 0; i < 24; i += 1) await ask(volume, aWrite(i * 64 * KIB, i + 1, 64 * KIB))
     const moved = volume.setPolicy('write-through')
     await settle()
-    const logged = aWrite(0, 0x91)
-    const past = aWrite(2 * 1024 * 1024, 0x92)
-    for (const write of [logged, past]) {
-      write.onComplete = () => seen.push({ offset: write.offset, phase: volume.status().phase, onBacking: machine.backing.bytes[write.offset] === write.data[0] })
-    }
-    submit(volume, logged, past)
+    expect(volume.status().phase).toBe('DrainWT')
+    return { machine, volume, moved }
+  }
+
+  test('a write of what the log holds is logged and on the backing before its answer', async () => {
+    const { machine, volume, moved } = await draining()
+    const log = volume.status().logUsedBytes
+    const write = aWrite(4096, 0x91)
+    let onBacking = -1
+    write.onComplete = () => void (onBacking = machine.backing.bytes[4096] as number)
+    submit(volume, write)
+    await settle()
+    expect(write.result).toBeNull()
+    expect(volume.status().logUsedBytes).toBeGreaterThan(log)
+    expect(volume.status().phase).toBe('DrainWT')
+    machine.backing.letGo()
+    await settle()
+    expect([write.result, onBacking]).toEqual([0, 0x91])
+    await during(machine.time, moved)
+    expect((await contentOf(volume, 4096))[0]).toBe(0x91)
+    expect(machine.backing.bytes[4096]).toBe(0x91)
+  })
+
+  test('any other goes past the log', async () => {
+    const { machine, volume, moved } = await draining()
+    const log = volume.status().logUsedBytes
+    const write = aWrite(3 * MIB, 0x92)
+    submit(volume, write)
+    await settle()
+    expect(volume.status().logUsedBytes).toBe(log)
+    expect(machine.backing.bytes[3 * MIB]).toBe(0x92)
     machine.backing.letGo()
     await during(machine.time, moved)
-    expect(seen.map(({ onBacking }) => onBacking)).toEqual([true, true])
-    expect((await contentOf(volume, 0))[0]).toBe(0x91)
-    expect(machine.backing.bytes[0]).toBe(0x91)
-    expect(machine.backing.bytes[2 * 1024 * 1024]).toBe(0x92)
+    expect(write.result).toBe(0)
+  })
+
+  test('writes to one block that go both ways end in their order, also after a crash', async () => {
+    const { machine, volume } = await draining()
+    for (let i = 0; i < 20; i += 1) submit(volume, aWrite(3 * MIB + (i % 3) * 4096, i, 8192), aWrite(4096 * (i % 2), 100 + i))
+    machine.backing.letGo()
+    await settle()
+    const expected = await contentOf(volume, 3 * MIB, 16 * KIB)
+    const next = await machine.restart({ cacheBytes: machine.cache.sizeBytes, logBytes: 4 * MIB })
+    next.resendDrained()
+    expect(await contentOf(next, 3 * MIB, 16 * KIB)).toEqual(expected)
+    await machine.time.advance(5_000)
+    expect(machine.backing.bytes.subarray(3 * MIB, 3 * MIB + 16 * KIB)).toEqual(expected)
+    expect((await contentOf(next, 4096))[0]).toBe(119)
   })
 })
 
