@@ -1,90 +1,103 @@
-// One run of fio on one target, and what the server of that target spent meanwhile.
-import { readFileSync } from 'node:fs'
-import { command } from '../integration/harness/test-bed.ts'
+// One fio run on one file or device: what is asked, and what is kept of the answer. Times in microseconds, measured
+// from submission to completion as the application sees them.
+import { spawn } from 'node:child_process'
 
 export type Direction = 'read' | 'write'
 
-export interface Workload {
-  readonly name: string
+export interface FioJob {
+  readonly target: string
   readonly direction: Direction
-  readonly depth: number
-  /** Each write is durable before the next: O_DSYNC. */
-  readonly durable: boolean
+  readonly queueDepth: number
+  /** `psync`: one system call per I/O, queue depth 1 only. */
+  readonly engine: 'libaio' | 'psync'
+  /** Every write is durable when it is answered (O_DSYNC). */
+  readonly durable?: boolean
+  /** Bytes of the target that are used, from its beginning. */
+  readonly dataBytes: number
+  readonly seconds: number
 }
 
-export interface Measurement {
+export interface FioResult {
   readonly iops: number
-  readonly p50Us: number
-  readonly p99Us: number
-  /** Of the server's process, user and system together; null for a target without one. */
-  readonly cpuUsPerIo: number | null
+  readonly operations: number
+  readonly p50Micros: number
+  readonly p99Micros: number
+  readonly p999Micros: number
 }
 
-export interface FioTarget {
-  readonly path: string
-  /** Process whose CPU time counts; 0: none. */
-  readonly pid: number
-  readonly spanBytes: number
-}
-
-interface FioSide {
+interface FioDirection {
   readonly iops: number
   readonly total_ios: number
-  readonly clat_ns: { readonly percentile: Readonly<Record<string, number>> }
+  readonly lat_ns: { readonly percentile?: Readonly<Record<string, number>> }
 }
 
-const TICK_US = 10_000
-
-/** Microseconds of CPU that a process and its threads have had. */
-function cpuMicros(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
-  return (Number(fields[11]) + Number(fields[12])) * TICK_US
+interface FioReport {
+  readonly jobs: readonly { readonly error: number; readonly read: FioDirection; readonly write: FioDirection }[]
 }
 
-export async function runFio(target: FioTarget, workload: Workload, seconds: number): Promise<Measurement> {
-  const { direction, depth, durable } = workload
-  const before = target.pid > 0 ? cpuMicros(target.pid) : 0
-  const text = await command(
-    'fio',
+const BLOCK_BYTES = 4096
+
+export function fioArguments(job: FioJob): string[] {
+  return [
     '--name=bench',
-    `--filename=${target.path}`,
-    `--rw=rand${direction}`,
-    '--bs=4k',
+    `--filename=${job.target}`,
+    `--rw=rand${job.direction}`,
+    `--bs=${BLOCK_BYTES}`,
+    `--size=${job.dataBytes}`,
+    `--ioengine=${job.engine}`,
+    `--iodepth=${job.queueDepth}`,
     '--direct=1',
-    ...(durable ? ['--sync=dsync'] : []),
-    `--ioengine=${depth === 1 ? 'psync' : 'libaio'}`,
-    `--iodepth=${depth}`,
-    `--size=${target.spanBytes}`,
-    '--time_based',
-    `--runtime=${seconds}`,
+    `--sync=${job.durable === true ? 'dsync' : 'none'}`,
     '--norandommap',
-    '--random_generator=tausworthe64',
+    '--randrepeat=0',
+    '--allow_file_create=0',
+    '--time_based',
+    `--runtime=${job.seconds}`,
+    '--clat_percentiles=0',
+    '--lat_percentiles=1',
+    '--percentile_list=50:99:99.9',
     '--output-format=json',
-  )
-  const spentUs = target.pid > 0 ? cpuMicros(target.pid) - before : 0
-  const report = JSON.parse(text.slice(text.indexOf('{'))) as { jobs: readonly Record<Direction, FioSide>[] }
-  const side = report.jobs[0]?.[direction]
-  if (side === undefined) throw new Error('fio reported no job')
-  const { percentile } = side.clat_ns
+  ]
+}
+
+/** Throws when fio saw an I/O error or did nothing. */
+export function parseFio(text: string, direction: Direction): FioResult {
+  const report = JSON.parse(text.slice(Math.max(0, text.indexOf('{')))) as FioReport
+  const job = report.jobs[0]
+  if (job === undefined || job.error !== 0) throw new Error(`fio met error ${job?.error ?? 'unknown'}`)
+  const { iops, total_ios: operations, lat_ns: latency } = job[direction]
+  if (operations === 0) throw new Error('fio did nothing')
+  const micros = (name: string): number => (latency.percentile?.[name] ?? Number.NaN) / 1000
   return {
-    iops: side.iops,
-    p50Us: (percentile['50.000000'] ?? 0) / 1000,
-    p99Us: (percentile['99.000000'] ?? 0) / 1000,
-    cpuUsPerIo: target.pid > 0 ? spentUs / Math.max(1, side.total_ios) : null,
+    iops,
+    operations,
+    p50Micros: micros('50.000000'),
+    p99Micros: micros('99.000000'),
+    p999Micros: micros('99.900000'),
   }
 }
 
-/** Touches every block of the span once, in random order: sequential streams would pass the cache by. */
-export async function touchAll(path: string, direction: Direction, spanBytes: number): Promise<void> {
-  await command(
-    'fio',
-    '--name=touch',
-    `--filename=${path}`,
-    `--rw=rand${direction}`,
-    '--bs=4k',
-    '--direct=1',
-    '--ioengine=libaio',
-    '--iodepth=32',
-    `--size=${spanBytes}`,
-  )
+/** Runs `program` to its end, out of reach of the terminal's Ctrl-C; `signal` kills it. Throws with what it said. */
+export function runProgram(program: string, args: readonly string[], signal?: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    let output = ''
+    let complaint = ''
+    // The whole group: fio works in processes of its own.
+    const kill = (): void => void (child.pid !== undefined && process.kill(-child.pid, 'SIGKILL'))
+    signal?.addEventListener('abort', kill)
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (complaint = (complaint + text).slice(-2000)))
+    child.on('error', reject)
+    child.on('close', (status) => {
+      signal?.removeEventListener('abort', kill)
+      if (signal?.aborted === true) reject(new Error('interrupted'))
+      else if (status === 0) resolve(output)
+      else reject(new Error(`${program} ended with ${status}: ${complaint.trim() || output.trim().slice(-2000)}`))
+    })
+  })
+}
+
+export async function runFio(job: FioJob, signal: AbortSignal): Promise<FioResult> {
+  return parseFio(await runProgram('fio', fioArguments(job), signal), job.direction)
 }

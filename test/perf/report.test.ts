@@ -1,75 +1,135 @@
-// Proves that medians and ratios are what the table says they are: ours over theirs, sums of latencies where a volume
-// owes both, and the smaller of two rates where either bounds it.
-import type { Measurement } from './fio.ts'
-import {
-  FLASH,
-  FLOOR,
-  markdownOf,
-  median,
-  MEMORY,
-  RAW_CACHE,
-  RAW_DISK_DSYNC,
-  ratiosOf,
-  READ_1,
-  READ_32,
-  rowOf,
-  WRITE_1,
-  WRITE_32,
-} from './report.ts'
+// Proves the arithmetic of the bench: medians, spreads, each ratio's definition, what counts as reached, and what is
+// kept of fio's report.
+import { fioArguments, parseFio } from './fio.ts'
+import { markdownOf } from './markdown.ts'
+import { ABSOLUTE_TARGETS, isReached, median, RATIO_RULES, ratiosOf, rowsOf, type Sample, spreadOf } from './report.ts'
+import type { SubjectName } from './subjects.ts'
 
-const measured = (iops: number, p50Us: number, cpuUsPerIo: number | null = null): Measurement => ({
-  iops,
-  p50Us,
-  p99Us: p50Us * 2,
-  cpuUsPerIo,
-})
+type Figures = Pick<Sample, 'iops' | 'p50Micros' | 'cpuMicros'>
 
-const rows = [
-  rowOf(FLOOR, READ_1, [measured(1, 40), measured(1, 50), measured(1, 1000)]),
-  rowOf(FLOOR, READ_32, [measured(100_000, 300, 4)]),
-  rowOf(FLOOR, WRITE_1, [measured(1, 60)]),
-  rowOf(FLOOR, WRITE_32, [measured(80_000, 400)]),
-  rowOf(MEMORY, READ_1, [measured(1, 55)]),
-  rowOf(MEMORY, READ_32, [measured(95_000, 320, 5)]),
-  rowOf(FLASH, READ_1, [measured(1, 165)]),
-  rowOf(FLASH, READ_32, [measured(30_000, 900)]),
-  rowOf(FLASH, WRITE_1, [measured(1, 120)]),
-  rowOf(FLASH, WRITE_32, [measured(60_000, 500)]),
-  rowOf(RAW_CACHE, READ_1, [measured(1, 100)]),
-  rowOf(RAW_CACHE, READ_32, [measured(40_000, 700)]),
-  rowOf(RAW_DISK_DSYNC, WRITE_1, [measured(1, 40)]),
-]
+function sample(subject: SubjectName, direction: 'read' | 'write', queueDepth: number, figures: Figures): Sample {
+  const fixed = { round: 1, title: subject, busyPollMicros: 0, operations: 100, p99Micros: 900, p999Micros: 1900 }
+  return { ...fixed, subject, direction, queueDepth, ...figures }
+}
 
-test('a median is the middle one, or the mean of the middle two', () => {
-  expect([median([3, 1, 2]), median([4, 1, 2, 3]), median([7])]).toEqual([2, 2.5, 7])
-})
+/** One round in which every figure of a ratio is another number. */
+function roundOf(round: number, slower = 1): Sample[] {
+  const cpuLess = (iops: number, p50Micros: number): Figures => ({ iops, p50Micros, cpuMicros: null })
+  const served = (iops: number, p50Micros: number, cpuMicros: number): Figures => ({ iops, p50Micros, cpuMicros })
+  return [
+    sample('floor', 'read', 1, served(20_000, 40, 5)),
+    sample('floor', 'read', 32, served(100_000, 300, 4)),
+    sample('floor', 'write', 1, served(18_000, 50, 6)),
+    sample('floor', 'write', 32, served(80_000, 350, 5)),
+    sample('floorPolling', 'read', 1, served(40_000, 20, 20)),
+    sample('memory', 'read', 1, served(10_000, 60 * slower, 9)),
+    sample('memory', 'read', 32, served(95_000, 320, 8)),
+    sample('memoryPolling', 'read', 1, served(30_000, 30, 30)),
+    sample('flash', 'read', 1, served(5000, 150, 20)),
+    sample('flash', 'read', 32, served(30_000, 900, 18)),
+    sample('flash', 'write', 1, served(700, 1320, 60)),
+    sample('flash', 'write', 32, served(16_000, 1900, 25)),
+    sample('cacheFile', 'read', 32, cpuLess(60_000, 500)),
+    sample('cacheDisk', 'read', 1, cpuLess(11_000, 80)),
+    sample('cacheDisk', 'write', 1, cpuLess(900, 1050)),
+  ].map((one) => ({ ...one, round }))
+}
 
-test('ratios are ours over theirs', () => {
-  expect(ratiosOf(rows)).toEqual({
-    readHitQd32: 0.95,
-    readHitQd1P50: 1.1,
-    readHitCpu: 1.25,
-    flashReadHitQd1P50: 1.1,
-    flashReadHitQd32: 0.75,
-    localWriteQd1P50: 1.2,
-    localWriteQd32: 0.75,
+describe('median and spread', () => {
+  test('of odd and even counts, in any order', () => {
+    expect(median([3, 1, 2])).toBe(2)
+    expect(median([4, 1, 3, 2])).toBe(2.5)
+    expect(median([10, 9, 100])).toBe(10)
+    expect(median([])).toBeNaN()
+    expect(spreadOf([5, 7, 6])).toEqual({ median: 6, min: 5, max: 7 })
   })
 })
 
-test('what was not measured is an error, not a ratio', () => {
-  expect(() => ratiosOf(rows.slice(1))).toThrow('not measured: C floor, read QD1')
+describe('ratios', () => {
+  test('are ours over theirs, as the design defines each', () => {
+    const { ratios } = ratiosOf(roundOf(1))
+    expect(ratios['readHitQd32']).toBeCloseTo(95 / 100)
+    expect(ratios['readHitQd1P50']).toBeCloseTo(60 / 40)
+    expect(ratios['readHitQd1P50Polling']).toBeCloseTo(30 / 20)
+    expect(ratios['readHitCpu']).toBeCloseTo(8 / 4)
+    expect(ratios['flashReadHitQd1P50']).toBeCloseTo(150 / (40 + 80))
+    expect(ratios['flashReadHitQd32']).toBeCloseTo(30 / 60)
+    expect(ratios['localWriteQd1P50']).toBeCloseTo(1320 / (50 + 1050))
+    expect(ratios['localWriteQd32']).toBeCloseTo(16 / 80)
+  })
+
+  test('are taken of medians; their spread goes round by round', () => {
+    const { ratios, ratioSpreads } = ratiosOf([...roundOf(1, 1), ...roundOf(2, 4), ...roundOf(3, 2)])
+    expect(ratios['readHitQd1P50']).toBeCloseTo(120 / 40)
+    expect(ratioSpreads['readHitQd1P50']).toEqual([1.5, 6])
+    expect(ratioSpreads['localWriteQd32']).toEqual([0.2, 0.2])
+  })
+
+  test('do not come out of a run that left something out', () => {
+    expect(() => ratiosOf(roundOf(1).filter(({ subject }) => subject !== 'cacheDisk'))).toThrow(
+      'no sample of cacheDisk',
+    )
+  })
+
+  test('reach their target at the bound itself', () => {
+    expect(isReached({ bound: 'at least', value: 0.9 }, 0.9)).toBe(true)
+    expect(isReached({ bound: 'at least', value: 0.9 }, 0.89)).toBe(false)
+    expect(isReached({ bound: 'at most', value: 1.15 }, 1.15)).toBe(true)
+    expect(isReached({ bound: 'at most', value: 1.15 }, 1.16)).toBe(false)
+    expect(isReached({ bound: 'at most', value: 1.15 }, Number.NaN)).toBe(false)
+  })
 })
 
-test('the table names the machine and says which targets are met', () => {
-  const machine = { processor: 'CPU', cores: 2, memoryGiB: 8, kernel: '6.18', node: '24', cacheDisk: 'disk' }
-  const text = markdownOf({
-    machine,
-    settings: { rounds: 3 },
-    rows,
-    ratios: ratiosOf(rows),
-    memory: { holderRssMiB: 3 },
+describe('rows', () => {
+  test('gather the rounds of one subject under one workload', () => {
+    const rows = rowsOf([...roundOf(1, 1), ...roundOf(2, 3)])
+    expect(rows).toHaveLength(15)
+    const row = rows.find(({ subject, workload }) => subject === 'memory' && workload === '4 KiB random read QD1')
+    expect(row).toMatchObject({ rounds: 2, p50Micros: { median: 120, min: 60, max: 180 }, cpuMicros: { median: 9 } })
+    expect(rows.find(({ subject }) => subject === 'cacheFile')?.cpuMicros).toBeNull()
   })
-  expect(text).toMatch(/^CPU, 2 cores, 8 GiB, Linux 6.18, Node 24, cache on disk\n/)
-  expect(text).toContain('| readHitQd32 | 0.95 | ≥ 0.9 | yes |')
-  expect(text).toContain('| holderRssMiB | 3.00 | ≤ 2 | no |')
+})
+
+test('the table names the machine and sets every target beside its figure', () => {
+  const samples = roundOf(1)
+  const { ratios, ratioSpreads } = ratiosOf(samples)
+  const absolutes = { engineRssMiB: 95, holderRssMiB: 1.5, bytesPerCachedBlock: 30 }
+  const results = {
+    machine: { cpu: 'Abacus', cores: 2 },
+    rows: rowsOf(samples),
+    ratios: { ...ratios, ...absolutes },
+    ratioSpreads,
+  }
+  const text = markdownOf(results)
+  expect(text).toContain('cpu Abacus; cores 2')
+  for (const { key } of [...RATIO_RULES, ...ABSOLUTE_TARGETS]) expect(text).toContain(`| \`${key}\` |`)
+  expect(text).toMatch(/`readHitQd32`.* \| ≥ 0\.9 \| yes \|/)
+  expect(text).toMatch(/`engineRssMiB`.* \| 95\.0 \| ≤ 90 \| \*\*no\*\* \|/)
+})
+
+describe('fio', () => {
+  const side = { iops: 1000, total_ios: 3000, lat_ns: { percentile: { '50.000000': 38_144, '99.000000': 96_768 } } }
+  const report = (error: number): string => `note\n${JSON.stringify({ jobs: [{ error, read: side, write: side }] })}`
+
+  test('keeps counts and percentiles, in microseconds', () => {
+    expect(parseFio(report(0), 'read')).toMatchObject({
+      iops: 1000,
+      operations: 3000,
+      p50Micros: 38.144,
+      p99Micros: 96.768,
+    })
+  })
+
+  test('an I/O error, no job or no I/O is no result', () => {
+    expect(() => parseFio(report(5), 'read')).toThrow('error 5')
+    expect(() => parseFio('{"jobs":[]}', 'read')).toThrow('error unknown')
+    const idle = { ...side, total_ios: 0 }
+    expect(() => parseFio(JSON.stringify({ jobs: [{ error: 0, read: idle, write: idle }] }), 'read')).toThrow('nothing')
+  })
+
+  test('a durable write asks for O_DSYNC, and everything goes past the page cache', () => {
+    const job = { target: '/dev/x', direction: 'write', queueDepth: 1, engine: 'psync', dataBytes: 4096 } as const
+    expect(fioArguments({ ...job, durable: true, seconds: 1 })).toContain('--sync=dsync')
+    expect(fioArguments({ ...job, seconds: 1 })).toEqual(expect.arrayContaining(['--sync=none', '--direct=1']))
+  })
 })
