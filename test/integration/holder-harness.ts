@@ -9,6 +9,8 @@ const HOLDER = path.resolve('csi-driver/holder/holder.sh')
 
 const FAKE_NODE = `#!/bin/sh
 note() { printf '%s\\n' "$*" >>"$FAKE/log"; }
+flags=
+while [ "\${1#--}" != "$1" ]; do flags="$flags $1"; shift; done
 case $1 in
 */csi-driver/cli/main.ts)
   case $2 in
@@ -19,7 +21,7 @@ case $1 in
   number=$(($(cat "$FAKE/engines") + 1)); echo "$number" >"$FAKE/engines"
   echo $$ >"$FAKE/engine-pid"
   note "engine $number $FOREBAY_START stops=$FOREBAY_STOPS"
-  shift; note "arguments $*"
+  shift; note "arguments $*"; printf '%s' "$flags" >"$FAKE/flags"
   run=$FOREBAY_RUN_DIR
   if [ -r "$FAKE/life-$number" ]; then . "$FAKE/life-$number"; else . "$FAKE/life"; fi ;;
 esac

@@ -29,6 +29,8 @@ describe('start', () => {
       'engine 1 first stops=0',
       'arguments v1 --backing /dev/a b --note=$(id) `id` "x"',
     ])
+    const flags = fs.readFileSync('csi-driver/holder/node-flags', 'utf8').trim()
+    expect(fs.readFileSync(path.join(harness.directory, 'flags'), 'utf8')).toBe(` ${flags}`)
     holder.kill('SIGTERM')
     expect(await holder.exited).toBe(0)
     expect(fs.existsSync(harness.runDirectory)).toBe(false)
