@@ -9,7 +9,8 @@ function make(alignment = 512) {
   const results: CacheReadResult[] = []
   const reader = new CacheReader(storage, new ScratchPool(heapMemory), (result) => results.push(result))
   const target = Buffer.alloc(64 * 4096)
-  const hash = (sector: number, sectors: number): number => xxhash64Low32(storage.bytes, sector * 512, (sector + sectors) * 512)
+  const hash = (sector: number, sectors: number): number =>
+    xxhash64Low32(storage.bytes, sector * 512, (sector + sectors) * 512)
   /** Wants sectors [from, from+count) of the fragment at [sector, sector+sectors). */
   const want = (sector: number, sectors: number, from: number, count: number, destination: number): void =>
     reader.add(sector, sectors, hash(sector, sectors), from * 512, count * 512, destination)

@@ -2,7 +2,8 @@
 import { ask, aWrite, contentOf, during, SLOTS, SLOTS_START, submit, TestMachine } from './harness.ts'
 
 const slotWrites = (machine: TestMachine): number =>
-  machine.cache.begun.filter((line) => line.startsWith('write') && Number(line.slice(6).split('+')[0]) >= SLOTS_START).length
+  machine.cache.begun.filter((line) => line.startsWith('write') && Number(line.slice(6).split('+')[0]) >= SLOTS_START)
+    .length
 
 test('whole blocks that were destaged are read from their slots', async () => {
   const machine = new TestMachine()
@@ -11,7 +12,9 @@ test('whole blocks that were destaged are read from their slots', async () => {
   await during(machine.time, volume.drain())
   expect(volume.status()).toMatchObject({ dirtyBytes: 0, cachedBlocks: 3 })
   expect(await contentOf(volume, 0, 3 * 4096)).toEqual(Buffer.alloc(3 * 4096, 1))
-  expect(machine.backing.count('read') - machine.backing.begun.filter((line) => line === 'read 0+1048576').length).toBe(0)
+  expect(machine.backing.count('read') - machine.backing.begun.filter((line) => line === 'read 0+1048576').length).toBe(
+    0,
+  )
 })
 
 test('parts of blocks are not kept', async () => {

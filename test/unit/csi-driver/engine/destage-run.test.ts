@@ -53,7 +53,10 @@ test('fragments of several records and blocks become one write', async () => {
   expect(start()).toBe(1)
   expect(told).toEqual(['read', 'written'])
   expect(machine.backing.begun).toEqual([`write ${4096 + 2048}+${2048 + 4096 + 1024}`])
-  const expected = Buffer.alloc(7168, 0x22).fill(0x11, 0, 2048).fill(0x33, 2048 + 1024, 2048 + 1536).fill(0x44, 6144)
+  const expected = Buffer.alloc(7168, 0x22)
+    .fill(0x11, 0, 2048)
+    .fill(0x33, 2048 + 1024, 2048 + 1536)
+    .fill(0x44, 6144)
   expect(machine.backing.bytes.subarray(6144, 6144 + 7168)).toEqual(expected)
 })
 

@@ -5,7 +5,8 @@ import { heapMemory, makeCore, TestMachine } from './harness.ts'
 
 async function make(backingBytes = 4 * MIB) {
   const machine = new TestMachine({ backingBytes })
-  for (let i = 0; i < backingBytes; i += 4096) machine.backing.bytes.fill((i / 4096) % 255, i, Math.min(i + 4096, backingBytes))
+  for (let i = 0; i < backingBytes; i += 4096)
+    machine.backing.bytes.fill((i / 4096) % 255, i, Math.min(i + 4096, backingBytes))
   const core = await makeCore(machine)
   const edges = new EdgeHashes(core.backing, heapMemory)
   const taken = async (): Promise<Uint32Array> => {
@@ -73,11 +74,14 @@ test('a backing that cannot be read is no stranger', async () => {
   expect(await edges.firstDifference(hashes, core)).toBe(-1)
 })
 
-test.each([[4 * KIB], [MIB - 4096], [MIB + 512 * KIB], [2 * MIB], [2 * MIB + 512]])('a backing of %i bytes', async (bytes) => {
-  const { machine, core, edges, taken } = await make(bytes)
-  const hashes = await taken()
-  expect(await edges.firstDifference(hashes, core)).toBe(-1)
-  const lastBlock = Math.floor(bytes / 4096) - 1
-  machine.backing.bytes[lastBlock * 4096] = 0xee
-  expect(await edges.firstDifference(hashes, core)).toBe(lastBlock)
-})
+test.each([[4 * KIB], [MIB - 4096], [MIB + 512 * KIB], [2 * MIB], [2 * MIB + 512]])(
+  'a backing of %i bytes',
+  async (bytes) => {
+    const { machine, core, edges, taken } = await make(bytes)
+    const hashes = await taken()
+    expect(await edges.firstDifference(hashes, core)).toBe(-1)
+    const lastBlock = Math.floor(bytes / 4096) - 1
+    machine.backing.bytes[lastBlock * 4096] = 0xee
+    expect(await edges.firstDifference(hashes, core)).toBe(lastBlock)
+  },
+)

@@ -53,6 +53,10 @@ test('a policy that is asked for, the one in force, and why they differ', async 
   machine.cache.fail('write', Infinity)
   await ask(volume, aWrite(0, 2))
   await machine.time.advance(5_000)
-  expect(volume.status()).toMatchObject({ writePolicy: 'write-back', effectiveWritePolicy: 'write-through', cacheFailure: expect.stringMatching(/write failed/) })
+  expect(volume.status()).toMatchObject({
+    writePolicy: 'write-back',
+    effectiveWritePolicy: 'write-through',
+    cacheFailure: expect.stringMatching(/write failed/),
+  })
   expect(volume.status().reason).toMatch(/cache device failed/)
 })

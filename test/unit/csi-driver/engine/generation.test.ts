@@ -10,7 +10,10 @@ describe('unreadable dirty data', () => {
     const volume = await machine.open()
     await ask(volume, aWrite(0, 0x11))
     machine.cache.fail('read', Infinity, { from: LOG_START })
-    await during(machine.time, volume.drain().catch((error: unknown) => error))
+    await during(
+      machine.time,
+      volume.drain().catch((error: unknown) => error),
+    )
     await settle()
     expect(volume.status()).toMatchObject({ phase: 'Blocked', dirtyBytes: 4096 })
     const write = await ask(volume, aWrite(8192, 0x22))
@@ -28,7 +31,10 @@ describe('unreadable dirty data', () => {
     await ask(volume, aWrite(64 * KIB, 0x22))
     // The second write's frame: header and data behind the first's.
     machine.cache.fail('read', Infinity, { from: LOG_START + 8 * KIB, to: LOG_START + 16 * KIB })
-    await during(machine.time, volume.drain().catch((error: unknown) => error))
+    await during(
+      machine.time,
+      volume.drain().catch((error: unknown) => error),
+    )
     expect(machine.backing.bytes[0]).toBe(0x11)
   })
 
@@ -37,7 +43,10 @@ describe('unreadable dirty data', () => {
     const volume = await machine.open()
     await ask(volume, aWrite(0, 0x11))
     machine.cache.fail('read', Infinity, { from: LOG_START })
-    await during(machine.time, volume.drain().catch((error: unknown) => error))
+    await during(
+      machine.time,
+      volume.drain().catch((error: unknown) => error),
+    )
     const write = await ask(volume, aWrite(8192, 0x22))
     machine.cache.heal()
     await machine.time.advance(30_000)

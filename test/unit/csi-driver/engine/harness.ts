@@ -179,9 +179,15 @@ export class TestStorage implements BackingStorage {
 
   zero(ranges: readonly ByteRange[], done: IoDone): void {
     const first = ranges[0]?.position ?? 0
-    this.begin('zero', first, ranges.reduce((sum, range) => sum + range.length, 0), done, () => {
-      for (const { position, length } of ranges) this.bytes.fill(0, position, position + length)
-    })
+    this.begin(
+      'zero',
+      first,
+      ranges.reduce((sum, range) => sum + range.length, 0),
+      done,
+      () => {
+        for (const { position, length } of ranges) this.bytes.fill(0, position, position + length)
+      },
+    )
   }
 
   flush(done: IoDone): void {
@@ -209,7 +215,9 @@ export class TestStorage implements BackingStorage {
   // oxlint-disable-next-line eslint/max-params -- one operation
   private begin(kind: OperationKind, position: number, length: number, done: IoDone, act: () => void): void {
     this.begun.push(`${kind} ${position}+${length}`)
-    const failure = this.failing.find((one) => one.kind === kind && one.times > 0 && one.from <= position && position < one.to)
+    const failure = this.failing.find(
+      (one) => one.kind === kind && one.times > 0 && one.from <= position && position < one.to,
+    )
     if (failure !== undefined) failure.times -= 1
     const operation: HeldOperation = {
       kind,
@@ -218,7 +226,8 @@ export class TestStorage implements BackingStorage {
       complete: (given) => {
         const at = this.held.indexOf(operation)
         if (at >= 0) this.held.splice(at, 1)
-        const error = given ?? (failure === undefined ? null : new IoError(failure.code, `${kind} failed storage=${this.name}`))
+        const error =
+          given ?? (failure === undefined ? null : new IoError(failure.code, `${kind} failed storage=${this.name}`))
         if (error === null) act()
         done(error)
       },
@@ -371,7 +380,11 @@ export class TestMachine {
       clock: this.time,
       timers: this.time,
       memory: heapMemory,
-      random: { fill: (buffer) => void buffer.forEach((_, i) => (buffer[i] = byte++ & 0xff)) },
+      random: {
+        fill: (buffer) => {
+          for (let i = 0; i < buffer.length; i += 1) buffer[i] = byte++ & 0xff
+        },
+      },
       prng: createPrng(this.time.nowMs),
       log: this.log,
       cache: this.cache,
@@ -476,7 +489,12 @@ export async function makeCore(machine: TestMachine, settings: Partial<VolumeSet
       run: 0,
     },
   })
-  const journal = await openJournal({ storage: machine.cache, memory: heapMemory, superblock, onBatch: () => undefined })
+  const journal = await openJournal({
+    storage: machine.cache,
+    memory: heapMemory,
+    superblock,
+    onBatch: () => undefined,
+  })
   await new Promise<void>((resolve) => journal.updateSuperblock({ run: 1 }, () => resolve()))
   journal.setOwnership({ epoch: 1, run: 1, logUuid })
   const tables = makeTables(geometry)
@@ -484,7 +502,13 @@ export async function makeCore(machine: TestMachine, settings: Partial<VolumeSet
     ports,
     settings: { ...SETTINGS, ...settings },
     journal,
-    backing: new BackingStore({ device: machine.backing, clock: machine.time, timers: machine.time, log: machine.log, memory: heapMemory }),
+    backing: new BackingStore({
+      device: machine.backing,
+      clock: machine.time,
+      timers: machine.time,
+      log: machine.log,
+      memory: heapMemory,
+    }),
     ...tables,
     phase: 'WriteBack',
     epoch: 1,

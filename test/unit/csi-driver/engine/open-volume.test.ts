@@ -14,7 +14,13 @@ describe('a new holder', () => {
   test('creates a volume that has none', async () => {
     const machine = new TestMachine()
     const volume = await machine.open()
-    expect(machine.register.current).toMatchObject({ volume: 'data', epoch: 1, phase: 'WriteBack', dirty: true, owner: 'node-1' })
+    expect(machine.register.current).toMatchObject({
+      volume: 'data',
+      epoch: 1,
+      phase: 'WriteBack',
+      dirty: true,
+      owner: 'node-1',
+    })
     expect(volume.status()).toMatchObject({ epoch: 1, run: 1, phase: 'WriteBack', writePolicy: 'write-back' })
     expect(volume.members()).toHaveLength(1)
   })
@@ -54,7 +60,11 @@ describe('a new holder', () => {
   })
 
   test.each([
-    ['another backing', { backingIdentity: { kind: 'file' as const, id: 'another', sizeBytes: MIB } }, 'CACHE_BACKING_OTHER'],
+    [
+      'another backing',
+      { backingIdentity: { kind: 'file' as const, id: 'another', sizeBytes: MIB } },
+      'CACHE_BACKING_OTHER',
+    ],
     ['loss accepted for another volume', { acceptDataLoss: 'other' }, ''],
   ])('refuses %s and changes nothing', async (_name, settings, code) => {
     const machine = new TestMachine()

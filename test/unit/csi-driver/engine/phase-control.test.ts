@@ -178,7 +178,7 @@ describe('DrainWT', () => {
     const { machine } = await draining()
     const next = await machine.restart()
     machine.backing.hold('zero', 'write', 'flush')
-    await during(machine.time, next.attached(), 100)
+    await expect(during(machine.time, next.attached(), 100)).resolves.toBeUndefined()
   })
 })
 
@@ -243,7 +243,10 @@ describe('a failed cache device', () => {
     const volume = await machine.open()
     await ask(volume, aWrite(0, 1))
     machine.cache.fail('write', 1, { to: 32 * KIB })
-    const moved = during(machine.time, volume.setPolicy('write-through').catch((error: unknown) => error))
+    const moved = during(
+      machine.time,
+      volume.setPolicy('write-through').catch((error: unknown) => error),
+    )
     expect(await moved).toBeInstanceOf(IoError)
     await machine.time.advance(5_000)
     expect(volume.status()).toMatchObject({ phase: 'WriteThrough', dirtyBytes: 0 })
@@ -274,7 +277,12 @@ describe('another owner', () => {
     await ask(volume, aWrite(8192, 1))
     const record = machine.register.current
     if (record === null) throw new Error('the volume is registered')
-    await machine.register.compareAndSwap(record.rv, { ...record, rv: record.rv + 1, epoch: record.epoch + 1, phase: 'Opening' })
+    await machine.register.compareAndSwap(record.rv, {
+      ...record,
+      rv: record.rv + 1,
+      epoch: record.epoch + 1,
+      phase: 'Opening',
+    })
     await expect(during(machine.time, volume.setPolicy('write-through'))).rejects.toMatchObject({ kind: 'fenced' })
     const [write, read] = [aWrite(0, 2), aRead(0)]
     submit(volume, write, read)

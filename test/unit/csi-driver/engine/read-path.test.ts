@@ -1,7 +1,20 @@
 // Reads: the newest committed bytes from wherever they are, in any mixture; verified, and never from a place that was
 // reused meanwhile.
 import { KIB } from '../../../../base/units.ts'
-import { aRead, ask, aWrite, aZero, contentOf, during, LOG_BYTES, settle, SLOTS, SLOTS_START, submit, TestMachine } from './harness.ts'
+import {
+  aRead,
+  ask,
+  aWrite,
+  aZero,
+  contentOf,
+  during,
+  LOG_BYTES,
+  settle,
+  SLOTS,
+  SLOTS_START,
+  submit,
+  TestMachine,
+} from './harness.ts'
 
 const LOG_START = 32 * KIB
 
@@ -55,7 +68,9 @@ describe('sources', () => {
     await ask(volume, aWrite(1024, 0xa3, 1536))
     await contentOf(volume, 8192, 4096)
     expect(await contentOf(volume, 8704, 512)).toEqual(machine.backing.bytes.subarray(8704, 9216))
-    expect(await contentOf(volume, 512, 1024)).toEqual(Buffer.concat([Buffer.alloc(512, 0xa2), Buffer.alloc(512, 0xa3)]))
+    expect(await contentOf(volume, 512, 1024)).toEqual(
+      Buffer.concat([Buffer.alloc(512, 0xa2), Buffer.alloc(512, 0xa3)]),
+    )
   })
 
   test('the end of a volume that is no multiple of 4096', async () => {
@@ -67,7 +82,9 @@ describe('sources', () => {
     await ask(volume, aWrite(start + 2048, 0xbb, 512))
     await ask(volume, aZero(start + 1536, 512))
     await during(machine.time, volume.drain())
-    expect(machine.backing.bytes.subarray(start + 1536)).toEqual(Buffer.concat([Buffer.alloc(512), Buffer.alloc(512, 0xbb)]))
+    expect(machine.backing.bytes.subarray(start + 1536)).toEqual(
+      Buffer.concat([Buffer.alloc(512), Buffer.alloc(512, 0xbb)]),
+    )
   })
 
   test('a large range with a hole in every second sector', async () => {

@@ -5,7 +5,12 @@ import { RecoveredRequests } from '../../../../csi-driver/engine/recovered-reque
 import { aWrite, heapMemory, type TestRequest } from './harness.ts'
 
 /** A batch with one record for each number; the first record has `firstSeq`. */
-function aBatch(session: bigint, firstSeq: number, ackedSeq: number, uniques: readonly [low: number, high: number][]): BatchView {
+function aBatch(
+  session: bigint,
+  firstSeq: number,
+  ackedSeq: number,
+  uniques: readonly [low: number, high: number][],
+): BatchView {
   const builder = new BatchBuilder(heapMemory)
   for (const [low, high] of uniques) {
     builder.addWrite({ sector: 0, buffer: Buffer.alloc(512), start: 0, length: 512, uniqueLow: low, uniqueHigh: high })
@@ -39,7 +44,13 @@ function named(low: number, high = 0, resent = true): TestRequest {
 
 test('a re-sent request of this session is found by its whole number', () => {
   const recovered = new RecoveredRequests(7n)
-  recovered.note(aBatch(7n, 10, 0, [[3, 0], [3, 1], [0xffff_fffe, 0x7fff_ffff]]))
+  recovered.note(
+    aBatch(7n, 10, 0, [
+      [3, 0],
+      [3, 1],
+      [0xffff_fffe, 0x7fff_ffff],
+    ]),
+  )
   expect(recovered.seqOf(named(3))).toBe(10)
   expect(recovered.seqOf(named(3, 1))).toBe(11)
   expect(recovered.seqOf(named(0xffff_fffe, 0x7fff_ffff))).toBe(12)
@@ -60,7 +71,12 @@ test('other sessions and requests without a name are not recognised', () => {
 
 test('what a later batch says to be answered is forgotten', () => {
   const recovered = new RecoveredRequests(7n)
-  recovered.note(aBatch(7n, 1, 0, [[3, 0], [5, 0]]))
+  recovered.note(
+    aBatch(7n, 1, 0, [
+      [3, 0],
+      [5, 0],
+    ]),
+  )
   recovered.note(aBatch(9n, 3, 1, [[7, 0]]))
   expect([recovered.seqOf(named(3)), recovered.seqOf(named(5))]).toEqual([0, 2])
   expect(recovered.lowestSeq()).toBe(2)

@@ -152,7 +152,8 @@ describe('while the log is drained', () => {
 
   test('writes to one block that go both ways end in their order, also after a crash', async () => {
     const { machine, volume } = await draining()
-    for (let i = 0; i < 20; i += 1) submit(volume, aWrite(3 * MIB + (i % 3) * 4096, i, 8192), aWrite(4096 * (i % 2), 100 + i))
+    for (let i = 0; i < 20; i += 1)
+      submit(volume, aWrite(3 * MIB + (i % 3) * 4096, i, 8192), aWrite(4096 * (i % 2), 100 + i))
     machine.backing.letGo()
     await settle()
     const expected = await contentOf(volume, 3 * MIB, 16 * KIB)

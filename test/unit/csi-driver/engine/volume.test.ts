@@ -1,6 +1,17 @@
 // One volume from the front end's point of view: what is acknowledged is read back and survives, in every phase.
 import { KIB } from '../../../../base/units.ts'
-import { aRead, ask, aWrite, aZero, contentOf, during, settle, submit, TestMachine, type TestRequest } from './harness.ts'
+import {
+  aRead,
+  ask,
+  aWrite,
+  aZero,
+  contentOf,
+  during,
+  settle,
+  submit,
+  TestMachine,
+  type TestRequest,
+} from './harness.ts'
 
 describe('write-back', () => {
   test('an acknowledged write is read back and survives a crash of the engine', async () => {
@@ -71,7 +82,9 @@ describe('waiting requests', () => {
     await machine.time.advance(2_000)
     expect(writes.every((write) => write.result === 0)).toBe(true)
     expect((await contentOf(volume, 0))[0]).toBe(0x72)
-    expect((await contentOf(volume, 4096)).subarray(0, 1024)).toEqual(Buffer.concat([Buffer.alloc(512, 0x73), Buffer.alloc(512)]))
+    expect((await contentOf(volume, 4096)).subarray(0, 1024)).toEqual(
+      Buffer.concat([Buffer.alloc(512, 0x73), Buffer.alloc(512)]),
+    )
   })
 
   test('a write larger than the dirty limit passes alone', async () => {

@@ -15,7 +15,8 @@ async function makePath(machine = new TestMachine()) {
   let commits = 0
   const path = new WritePath(core, {
     onCommitted: () => void (commits += 1),
-    onLogFailed: (_error, writes) => failures.push(writes.map(({ request, data }) => ({ kind: request.kind, fill: data[0] ?? -1 }))),
+    onLogFailed: (_error, writes) =>
+      failures.push(writes.map(({ request, data }) => ({ kind: request.kind, fill: data[0] ?? -1 }))),
   })
   const write = (request: TestRequest): boolean => path.addWrite(request, request.data, 0)
   return { machine, core, path, write, failures, commits: () => commits }

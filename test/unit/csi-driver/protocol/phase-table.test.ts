@@ -57,11 +57,12 @@ test('only what can be read again leads out of Blocked, and nothing out of the r
 })
 
 test('a volume is clean only where nothing is logged, and a change of the rule is always in the register', () => {
-  for (const row of PHASE_ROWS) {
-    const loggedAfter = row.to === 'WriteBack' || row.to === 'DrainWT' || row.to === 'Blocked'
-    if (row.cas !== undefined) expect(row.cas.dirty).toBe(loggedAfter)
-    for (const from of row.from) if (from !== row.to) expect(row.cas).toBeDefined()
-  }
+  const wrong = PHASE_ROWS.filter(({ from, to, cas }) => {
+    const logs = to === 'WriteBack' || to === 'DrainWT' || to === 'Blocked'
+    if (cas === undefined) return from.some((phase) => phase !== to)
+    return cas.dirty !== logs
+  })
+  expect(wrong).toEqual([])
 })
 
 test('the register takes every move', () => {
@@ -70,7 +71,10 @@ test('the register takes every move', () => {
     for (const phase of row.from) {
       const record = aRecord({ phase, dirty: phase !== 'WriteThrough' })
       const to = row.to as Parameters<typeof setPhase>[1]['phase']
-      expect(setPhase(record, { phase: to, dirty: row.cas.dirty })).toMatchObject({ phase: row.to, dirty: row.cas.dirty })
+      expect(setPhase(record, { phase: to, dirty: row.cas.dirty })).toMatchObject({
+        phase: row.to,
+        dirty: row.cas.dirty,
+      })
     }
   }
 })
