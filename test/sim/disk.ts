@@ -157,7 +157,12 @@ export class SimulatedDisk {
   submit(operation: DiskOperation): void {
     this.operations++
     this.inFlight.set(operation.id, operation)
-    this.world.trace.add(this.world.nowMs, `${this.settings.name}.${operation.kind}`, operation.ranges[0]?.position ?? 0, bytesOf(operation))
+    this.world.trace.add(
+      this.world.nowMs,
+      `${this.settings.name}.${operation.kind}`,
+      operation.ranges[0]?.position ?? 0,
+      bytesOf(operation),
+    )
     for (const watcher of this.watchers) watcher.onSubmit?.(this, operation)
     if (operation.kind === 'read') operation.buffer?.fill(0xee, operation.start, operation.start + bytesOf(operation))
     const isPlain = operation.kind === 'read' || operation.kind === 'write'
@@ -361,7 +366,14 @@ class DiskPort implements BackingStorage {
   }
 
   zero(ranges: readonly ByteRange[], done: IoDone): void {
-    this.start({ kind: 'zero', ranges: ranges.map((range) => ({ ...range })), data: null, buffer: null, start: 0, done })
+    this.start({
+      kind: 'zero',
+      ranges: ranges.map((range) => ({ ...range })),
+      data: null,
+      buffer: null,
+      start: 0,
+      done,
+    })
   }
 
   flush(done: IoDone): void {
@@ -411,14 +423,23 @@ class DiskPort implements BackingStorage {
     })
   }
 
-  private problemOf(operation: { kind: DiskOperationKind; ranges: readonly ByteRange[]; buffer: Buffer | null; start: number }): string | null {
+  private problemOf(operation: {
+    kind: DiskOperationKind
+    ranges: readonly ByteRange[]
+    buffer: Buffer | null
+    start: number
+  }): string | null {
     const alignment = operation.kind === 'zero' ? BLOCK_BYTES : this.alignmentBytes
     for (const { position, length } of operation.ranges) {
-      if (length <= 0 || position < 0 || position + length > this.disk.sizeBytes) return `outside of the disk position=${position} length=${length}`
-      if (position % alignment !== 0 || length % alignment !== 0) return `not aligned position=${position} length=${length}`
-      if (operation.buffer !== null && operation.start + length > operation.buffer.length) return `buffer too small length=${length}`
+      if (length <= 0 || position < 0 || position + length > this.disk.sizeBytes)
+        return `outside of the disk position=${position} length=${length}`
+      if (position % alignment !== 0 || length % alignment !== 0)
+        return `not aligned position=${position} length=${length}`
+      if (operation.buffer !== null && operation.start + length > operation.buffer.length)
+        return `buffer too small length=${length}`
     }
-    if (operation.buffer !== null && (operation.buffer.byteOffset + operation.start) % SECTOR_BYTES !== 0) return 'memory not aligned'
+    if (operation.buffer !== null && (operation.buffer.byteOffset + operation.start) % SECTOR_BYTES !== 0)
+      return 'memory not aligned'
     return operation.kind === 'zero' && !this.canZero ? 'zero is not supported' : null
   }
 }

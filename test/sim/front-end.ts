@@ -203,9 +203,14 @@ export class FrontEnd {
       if (operation.kind === 'flush') this.parts.oracle.flushFailed()
       else if (operation.kind !== 'read') this.parts.oracle.failed(operation.id)
       // A flush answers for every flush of the disk that failed since one of ours succeeded.
-      const since = operation.kind === 'flush' ? Math.min(this.flushAnsweredMs, operation.submittedMs) : operation.submittedMs
+      const since =
+        operation.kind === 'flush' ? Math.min(this.flushAnsweredMs, operation.submittedMs) : operation.submittedMs
       if (!failedSince(since)) {
-        report.add('errors', 'errors are those of a disk', `${operation.kind} ${operation.id} failed with ${result} and no disk has`)
+        report.add(
+          'errors',
+          'errors are those of a disk',
+          `${operation.kind} ${operation.id} failed with ${result} and no disk has`,
+        )
       }
     }
     if (operation.kind === 'flush') this.lastFlushMs = world.nowMs

@@ -27,7 +27,10 @@ const HANDLERS: Readonly<Record<Incident, Handler>> = {
     simulation.life?.process.die()
     await simulation.revive()
     simulation.life?.process.die()
-    await simulation.world.run(() => simulation.machine.isReaped((simulation.life as NonNullable<typeof simulation.life>).process), LIVENESS_MS)
+    await simulation.world.run(
+      () => simulation.machine.isReaped((simulation.life as NonNullable<typeof simulation.life>).process),
+      LIVENESS_MS,
+    )
     simulation.frontEnd.detach()
     await simulation.open('restart', 1 + simulation.prng.below(60))
   },
@@ -176,7 +179,8 @@ async function finishUnderLoad(simulation: Simulation, call: Promise<void>, name
   simulation.machine.heal()
   await simulation.until(over, LIVENESS_MS)
   if (over()) return ended
-  if (simulation.cacheFailed || simulation.scenario.budget === 'beyond') simulation.giveUp(`${name} stalled beyond budget`)
+  if (simulation.cacheFailed || simulation.scenario.budget === 'beyond')
+    simulation.giveUp(`${name} stalled beyond budget`)
   simulation.report.add('liveness', 'invariant 10', `${name} does not end after all faults ended`)
   simulation.stopIfFailed()
   return false
@@ -195,7 +199,11 @@ async function workFor(simulation: Simulation, ms: number): Promise<void> {
   await simulation.until(() => simulation.frontEnd.answered >= goal, ms)
 }
 
-async function forAWhile(simulation: Simulation, faults: DiskFaults, begin: (faults: DiskFaults) => void): Promise<void> {
+async function forAWhile(
+  simulation: Simulation,
+  faults: DiskFaults,
+  begin: (faults: DiskFaults) => void,
+): Promise<void> {
   begin(faults)
   const { prng, world } = simulation
   world.schedule(prng.below(8000), 'fault.ends', () => {
@@ -227,7 +235,8 @@ async function corrupt(simulation: Simulation, area: 'log' | 'superblock' | 'rea
   await workFor(simulation, 100)
   await idle(simulation)
   machine.cache.watchers.splice(machine.cache.watchers.indexOf(watcher), 1)
-  const [start, end] = area === 'superblock' ? [0, logStart] : area === 'log' ? [logStart, logEnd] : [logEnd, machine.cache.sizeBytes]
+  const [start, end] =
+    area === 'superblock' ? [0, logStart] : area === 'log' ? [logStart, logEnd] : [logEnd, machine.cache.sizeBytes]
   const count = area === 'superblock' ? 1 : 1 + prng.below(200)
   for (let i = 0; i < count; i++) {
     const sector = start / SECTOR_BYTES + prng.below((end - start) / SECTOR_BYTES)
@@ -238,5 +247,7 @@ async function corrupt(simulation: Simulation, area: 'log' | 'superblock' | 'rea
 
 function touches(operation: DiskOperation, sector: number): boolean {
   const position = sector * SECTOR_BYTES
-  return operation.ranges.some((range) => position + BLOCK_BYTES > range.position && position < range.position + range.length)
+  return operation.ranges.some(
+    (range) => position + BLOCK_BYTES > range.position && position < range.position + range.length,
+  )
 }

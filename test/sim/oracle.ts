@@ -260,12 +260,7 @@ export class Oracle {
   }
 
   /** The version that makes `version` illegal for a read from `begunAt` on; null if there is none. */
-  private blocker(
-    list: readonly Version[],
-    version: Version,
-    begunAt: number,
-    afterPowerCut: boolean,
-  ): Version | null {
+  private blocker(list: readonly Version[], version: Version, begunAt: number, afterPowerCut: boolean): Version | null {
     const { provenAt } = version
     for (const other of list) {
       if (provenAt < other.usedAt && other.bindingAt < begunAt && other !== version) {

@@ -5,7 +5,14 @@
 import { crc32 } from '../../base/crc32.ts'
 import { CacheError, type IoError } from '../../base/errors.ts'
 import { BLOCK_BYTES, KIB, roundUp, SECTOR_BYTES } from '../../base/units.ts'
-import { REQUEST_EIO, REQUEST_FLUSH, REQUEST_OK, REQUEST_READ, REQUEST_ZERO, type Request } from '../../csi-driver/engine/request.ts'
+import {
+  REQUEST_EIO,
+  REQUEST_FLUSH,
+  REQUEST_OK,
+  REQUEST_READ,
+  REQUEST_ZERO,
+  type Request,
+} from '../../csi-driver/engine/request.ts'
 import type { VolumePorts, VolumeSettings, WritePolicy } from '../../csi-driver/engine/volume-settings.ts'
 import type { Storage } from '../../csi-driver/io/storage.ts'
 import type { RegisterRecord } from '../../csi-driver/register/record.ts'
@@ -288,7 +295,9 @@ class ReferenceVolume implements SimulatedVolume {
         count++
       }
       if (count % unit !== 0) throw new Error('a generation is made of whole units')
-      await this.attempt('backing', (storage, done) => storage.write(buffer, 0, count * SECTOR_BYTES, first * SECTOR_BYTES, done))
+      await this.attempt('backing', (storage, done) =>
+        storage.write(buffer, 0, count * SECTOR_BYTES, first * SECTOR_BYTES, done),
+      )
       i += count
     }
   }
@@ -296,7 +305,9 @@ class ReferenceVolume implements SimulatedVolume {
   private async read(request: Request): Promise<void> {
     const { data, dataStart, offset, length } = request
     const before = this.versions(offset, length)
-    const result = await new Promise<IoError | null>((resolve) => this.ports.backing.read(data, dataStart, length, offset, resolve))
+    const result = await new Promise<IoError | null>((resolve) =>
+      this.ports.backing.read(data, dataStart, length, offset, resolve),
+    )
     if (result !== null) {
       request.complete(REQUEST_EIO)
       return
@@ -348,7 +359,10 @@ class ReferenceVolume implements SimulatedVolume {
   }
 
   /** Repeats a call of a disk until it succeeds. */
-  private async attempt(disk: 'cache' | 'backing', call: (storage: Storage, done: (error: IoError | null) => void) => void): Promise<void> {
+  private async attempt(
+    disk: 'cache' | 'backing',
+    call: (storage: Storage, done: (error: IoError | null) => void) => void,
+  ): Promise<void> {
     for (;;) {
       const error = await new Promise<IoError | null>((resolve) => call(this.ports[disk], resolve))
       if (error === null) return

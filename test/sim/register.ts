@@ -73,8 +73,7 @@ export class SimulatedRegister {
       })
     return {
       read: () => call('register.read', () => this.store.read()),
-      compareAndSwap: (expectedRv, next) =>
-        call('register.swap', () => this.compareAndSwap(expectedRv, next)),
+      compareAndSwap: (expectedRv, next) => call('register.swap', () => this.compareAndSwap(expectedRv, next)),
     }
   }
 

@@ -50,7 +50,8 @@ export async function runSeeds(
     if (index % REPEAT_EVERY === 0) {
       summary.repeated++
       const again = await runSeed(seed, subject)
-      if (again.traceHash !== result.traceHash) violations.push(`repeat: two runs differ ${result.traceHash} ${again.traceHash}`)
+      if (again.traceHash !== result.traceHash)
+        violations.push(`repeat: two runs differ ${result.traceHash} ${again.traceHash}`)
     }
     add(summary, result, violations)
     if (violations.length > 0) onFailure(result)
@@ -93,15 +94,24 @@ export async function main(args: readonly string[], print: (line: string) => voi
   const summary = await runSeeds(options.seeds, subject, (result) => printFailure(result, options.trace, print))
   const failed = summary.failures[0]?.seed
   if (options.json) print(JSON.stringify(summary))
-  else print(`passed=${summary.passed} failed=${summary.failed} seeds=${summary.seeds} events=${summary.events} operations=${summary.operations} repeated=${summary.repeated}`)
-  print(failed === undefined ? `repeat: ${options.command}` : `failed seed=${failed} repeat: test/sim/run.ts --seed ${failed} --trace`)
+  else
+    print(
+      `passed=${summary.passed} failed=${summary.failed} seeds=${summary.seeds} events=${summary.events} operations=${summary.operations} repeated=${summary.repeated}`,
+    )
+  print(
+    failed === undefined
+      ? `repeat: ${options.command}`
+      : `failed seed=${failed} repeat: test/sim/run.ts --seed ${failed} --trace`,
+  )
   return summary.failed === 0 ? 0 : 1
 }
 
 function printFailure(result: RunResult, withTrace: boolean, print: (line: string) => void): void {
   if (withTrace) {
     for (const line of result.traceTail) print(line)
-    print(JSON.stringify(result.scenario, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value)))
+    print(
+      JSON.stringify(result.scenario, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value)),
+    )
   }
   for (const { checker, rule, message, atMs } of result.violations) {
     print(`seed ${result.seed}: ${checker} (${rule}) at ${atMs.toFixed(3)} ms: ${message}`)

@@ -43,7 +43,13 @@ export const INCIDENTS_WITHIN = [
   'survivors',
   'survivors',
 ] as const
-export const INCIDENTS_BEYOND = ['corrupt-log', 'corrupt-superblock', 'corrupt-read-cache', 'lost-cache-write', 'misdirected-cache-write'] as const
+export const INCIDENTS_BEYOND = [
+  'corrupt-log',
+  'corrupt-superblock',
+  'corrupt-read-cache',
+  'lost-cache-write',
+  'misdirected-cache-write',
+] as const
 /** Takes the cache device away for good; what can be read is drained. At most once, near the end. */
 export const CACHE_FAILURE = 'cache-failure'
 export type Incident = (typeof INCIDENTS_WITHIN)[number] | (typeof INCIDENTS_BEYOND)[number] | typeof CACHE_FAILURE
@@ -158,7 +164,8 @@ function drawIncidents(prng: Prng, budget: Budget): PlannedIncident[] {
   for (let i = 0; i < count; i++) {
     planned.push({ afterOperations: 5 + prng.below(80), incident: prng.pick(INCIDENTS_WITHIN) })
   }
-  if (budget === 'beyond') planned.splice(prng.below(planned.length), 0, { afterOperations: 40, incident: prng.pick(INCIDENTS_BEYOND) })
+  if (budget === 'beyond')
+    planned.splice(prng.below(planned.length), 0, { afterOperations: 40, incident: prng.pick(INCIDENTS_BEYOND) })
   else if (prng.chance(0.08)) planned.push({ afterOperations: 20, incident: CACHE_FAILURE })
   return planned
 }

@@ -200,7 +200,11 @@ export class Simulation {
     }
     if (this.scenario.budget === 'beyond' || this.cacheFailed) this.giveUp('stalled beyond budget')
     const stuck = [...this.frontEnd.outstanding.values()][0]
-    this.report.add('liveness', 'invariant 10', `not answered after all faults ended operations=${this.frontEnd.outstanding.size} first=${stuck?.kind} ${stuck?.id}`)
+    this.report.add(
+      'liveness',
+      'invariant 10',
+      `not answered after all faults ended operations=${this.frontEnd.outstanding.size} first=${stuck?.kind} ${stuck?.id}`,
+    )
     this.stopIfFailed()
   }
 
@@ -314,7 +318,12 @@ export class Simulation {
       life.process.dieAtStep = dieAtStep
       life.process.dieAfterEffect = this.prng.chance(0.5)
     }
-    const settings = settingsFor(this.scenario, { start, session: this.session, acceptDataLoss: false, formatCache: false })
+    const settings = settingsFor(this.scenario, {
+      start,
+      session: this.session,
+      acceptDataLoss: false,
+      formatCache: false,
+    })
     try {
       const opened = await this.settle(this.subject.openVolume(life.ports, settings), OPEN_MS_MAX)
       if (opened === undefined) {
@@ -366,8 +375,13 @@ export class Simulation {
       this.giveUp(`loss said: ${code}`)
     }
     if (saysLoss) {
-      this.report.add('no-silent-loss', 'invariant 9', `a loss is claimed and nothing was lost: ${describeError(error)}`)
-    } else if (isLast) this.report.add('liveness', 'invariant 10', `open fails after all faults ended: ${describeError(error)}`)
+      this.report.add(
+        'no-silent-loss',
+        'invariant 9',
+        `a loss is claimed and nothing was lost: ${describeError(error)}`,
+      )
+    } else if (isLast)
+      this.report.add('liveness', 'invariant 10', `open fails after all faults ended: ${describeError(error)}`)
     this.stopIfFailed()
   }
 
@@ -459,7 +473,9 @@ export class Simulation {
 
 export function describeError(error: unknown): string {
   if (error instanceof CacheError) return `${error.code} (${error.kind}): ${error.message}`
-  return error instanceof Error ? `${error.name}: ${error.message} ${error.stack?.split('\n')[1]?.trim() ?? ''}` : String(error)
+  return error instanceof Error
+    ? `${error.name}: ${error.message} ${error.stack?.split('\n')[1]?.trim() ?? ''}`
+    : String(error)
 }
 
 function shuffle(values: number[], prng: Prng): void {

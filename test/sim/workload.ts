@@ -93,7 +93,8 @@ export class Workload {
     const draw = prng.float()
     const forceUnitAccess = prng.chance(0.05)
     const mayUnmap = prng.chance(0.7)
-    if (draw < settings.flushShare) return { kind: 'flush', firstSector: 0, sectors: 0, forceUnitAccess: false, mayUnmap: false }
+    if (draw < settings.flushShare)
+      return { kind: 'flush', firstSector: 0, sectors: 0, forceUnitAccess: false, mayUnmap: false }
     const { firstSector, sectors } = this.place()
     if (draw < settings.flushShare + settings.readShare) {
       return { kind: 'read', firstSector, sectors, forceUnitAccess: false, mayUnmap: false }

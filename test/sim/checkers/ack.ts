@@ -38,7 +38,9 @@ export class AckChecker implements Checker {
     const { oracle } = this.scene
     const mine = oracle.candidates(sector, id)[0]
     if (mine === undefined) return false
-    const superseders = oracle.versionsOf(sector).filter((version) => version !== mine && !oracle.isBefore(version, mine))
+    const superseders = oracle
+      .versionsOf(sector)
+      .filter((version) => version !== mine && !oracle.isBefore(version, mine))
     return superseders.some(
       (version) =>
         this.log.holds(version.operation.id, sector) ||

@@ -31,7 +31,8 @@ export class BoundedChecker implements Checker {
     if (disk.inFlight.size > IN_FLIGHT_MAX) {
       this.add(`too many operations in flight disk=${disk.settings.name} operations=${disk.inFlight.size}`)
     }
-    if (this.process !== null && this.process.timersSet > TIMERS_MAX) this.add(`too many timers set timers=${this.process.timersSet}`)
+    if (this.process !== null && this.process.timersSet > TIMERS_MAX)
+      this.add(`too many timers set timers=${this.process.timersSet}`)
   }
 
   onStatus(status: VolumeStatus): void {

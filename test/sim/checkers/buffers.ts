@@ -14,6 +14,10 @@ export class BufferChecker implements Checker {
 
   onBufferChanged(disk: SimulatedDisk, operation: DiskOperation): void {
     const position = operation.ranges[0]?.position ?? 0
-    this.scene.report.add(this.name, this.rule, `a buffer was changed in flight disk=${disk.settings.name} position=${position}`)
+    this.scene.report.add(
+      this.name,
+      this.rule,
+      `a buffer was changed in flight disk=${disk.settings.name} position=${position}`,
+    )
   }
 }

@@ -32,7 +32,8 @@ export class CleanChecker implements Checker {
       const found = readSector(backing.visible, sector * SECTOR_BYTES, sector)
       const mine = oracle.candidates(sector, operation.id)[0]
       if (mine === undefined) continue
-      if (oracle.candidates(sector, found).some((version) => version === mine || !oracle.isBefore(version, mine))) continue
+      if (oracle.candidates(sector, found).some((version) => version === mine || !oracle.isBefore(version, mine)))
+        continue
       const message = `write ${operation.id} is acknowledged while dirty=false and is not on the backing sector=${sector}`
       this.scene.report.add(this.name, this.rule, message)
       return

@@ -73,6 +73,7 @@ export class GenerationChecker implements Checker {
 }
 
 function hasWriteInFlight(disk: SimulatedDisk): boolean {
-  for (const operation of disk.inFlight.values()) if (operation.kind === 'write' || operation.kind === 'zero') return true
+  for (const operation of disk.inFlight.values())
+    if (operation.kind === 'write' || operation.kind === 'zero') return true
   return false
 }

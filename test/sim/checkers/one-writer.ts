@@ -18,12 +18,14 @@ export class OneWriterChecker implements Checker {
   }
 
   onRegister(record: RegisterRecord): void {
-    if (record.epoch < this.registerEpoch) this.add(`the register went back to epoch ${record.epoch} from ${this.registerEpoch}`)
+    if (record.epoch < this.registerEpoch)
+      this.add(`the register went back to epoch ${record.epoch} from ${this.registerEpoch}`)
     this.registerEpoch = record.epoch
   }
 
   onOpened(_process: Process, status: VolumeStatus, start: 'first' | 'restart'): void {
-    if (start === 'first' && status.epoch <= this.epoch) this.add(`a new holder serves under epoch ${status.epoch} after ${this.epoch}`)
+    if (start === 'first' && status.epoch <= this.epoch)
+      this.add(`a new holder serves under epoch ${status.epoch} after ${this.epoch}`)
     if (start === 'restart' && status.epoch === this.epoch && status.run <= this.run) {
       this.add(`a restarted engine serves as run ${status.run} after ${this.run}`)
     }

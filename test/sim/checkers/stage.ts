@@ -83,13 +83,17 @@ export class Stage {
   /** Writes an operation's data to the log, at a block of the ring. */
   log({ id, firstSector, sectors }: UserOperation, block: number): Promise<void> {
     const buffer = this.content(id, firstSector, sectors)
-    return this.ended((done) => this.cachePort.write(buffer, 0, sectors * SECTOR_BYTES, LOG_START + block * BLOCK_BYTES, done))
+    return this.ended((done) =>
+      this.cachePort.write(buffer, 0, sectors * SECTOR_BYTES, LOG_START + block * BLOCK_BYTES, done),
+    )
   }
 
   /** Writes an operation's data where it belongs. */
   destage({ id, firstSector, sectors }: UserOperation): Promise<void> {
     const buffer = this.content(id, firstSector, sectors)
-    return this.ended((done) => this.backingPort.write(buffer, 0, sectors * SECTOR_BYTES, firstSector * SECTOR_BYTES, done))
+    return this.ended((done) =>
+      this.backingPort.write(buffer, 0, sectors * SECTOR_BYTES, firstSector * SECTOR_BYTES, done),
+    )
   }
 
   flush(): Promise<void> {

@@ -49,7 +49,12 @@ export class SurvivorsChecker implements Checker {
     }
     const life = machine.start()
     try {
-      const settings = settingsFor(machine.scenario, { start: 'first', session: 1n, acceptDataLoss: false, formatCache: false })
+      const settings = settingsFor(machine.scenario, {
+        start: 'first',
+        session: 1n,
+        acceptDataLoss: false,
+        formatCache: false,
+      })
       const opened = await world.waitFor(this.openVolume(life.ports, settings), PROBE_MS_MAX)
       if (opened === undefined) return 'a copy of the machine after a power cut does not open'
       if ('error' in opened && isExcusedRefusal(opened.error, scene.backing)) return null
@@ -67,7 +72,8 @@ export class SurvivorsChecker implements Checker {
     for (let first = 0; first < oracle.sectors; first += READ_SECTORS) {
       const sectors = Math.min(READ_SECTORS, oracle.sectors - first)
       const result = await readOnce(world, volume, { buffer, first, sectors })
-      if (result !== REQUEST_OK) return `a copy of the machine after a power cut does not read sector=${first} result=${result}`
+      if (result !== REQUEST_OK)
+        return `a copy of the machine after a power cut does not read sector=${first} result=${result}`
       for (let i = 0; i < sectors; i++) {
         const content = readSector(buffer, i * SECTOR_BYTES, first + i)
         const illegal = oracle.checkAfterPowerCut(first + i, content, now)
@@ -83,7 +89,9 @@ export class SurvivorsChecker implements Checker {
  * right (DESIGN.md §7.15).
  */
 export function isExcusedRefusal(error: unknown, backing: SimulatedDisk): boolean {
-  return error instanceof CacheError && error.code === 'CACHE_BACKING_CHANGED' && backing.faults.injected.lostFlushes > 0
+  return (
+    error instanceof CacheError && error.code === 'CACHE_BACKING_CHANGED' && backing.faults.injected.lostFlushes > 0
+  )
 }
 
 async function readOnce(

@@ -27,15 +27,13 @@ export class TrimChecker implements Checker {
     const found = readSector(backing.durable, sector * SECTOR_BYTES, sector)
     const onBacking = oracle.candidates(sector, found)
     if (onBacking.some((other) => other === version || !oracle.isBefore(other, version))) return
-    const newer = oracle
-      .versionsOf(sector)
-      .some(
-        (other) =>
-          other !== version &&
-          !oracle.isBefore(other, version) &&
-          // A zeroing leaves no bytes in the log; whether it is safe there is for the survivors checker.
-          (other.operation.kind === 'zero' || this.log.holds(other.operation.id, sector)),
-      )
+    const newer = oracle.versionsOf(sector).some(
+      (other) =>
+        other !== version &&
+        !oracle.isBefore(other, version) &&
+        // A zeroing leaves no bytes in the log; whether it is safe there is for the survivors checker.
+        (other.operation.kind === 'zero' || this.log.holds(other.operation.id, sector)),
+    )
     if (newer) return
     const message = `write ${operationId} left the log while the backing durably holds ${describeContent(found)} sector=${sector}`
     this.scene.report.add(this.name, this.rule, message)
