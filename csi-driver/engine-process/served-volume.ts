@@ -31,6 +31,8 @@ import { deviceUserOf, lastStatusOf, volumeStatus } from './status-report.ts'
 import { openPorts, type OpenedPorts } from './volume-ports.ts'
 
 const TICK_MS = 1_000
+/** How often an upgrade without RESEND looks for a moment without requests. */
+const QUIET_POLL_MS = 1
 
 export interface ServeEnvironment {
   readonly start: 'first' | 'restart'
@@ -178,8 +180,9 @@ export class ServedVolume implements VolumeControl {
   async upgrade(request: UpgradeRequest, waiting: Waiting): Promise<void> {
     this.refuseWhileStopping()
     const device = this.device as VolumeDevice
+    if (!device.canResend) await this.untilQuiet(device, request.quiesceMs, waiting)
     const stopped = device.stopReading()
-    if (!device.canResend) await this.quiesced(stopped, request.quiesceMs, waiting)
+    if (!device.canResend) await stopped
     if (request.build !== null)
       await systemFiles.replace(`${this.plan.runDirectory}/${RUN_BUILD}`, `${request.build}\n`)
     this.log.event('engine.replaced', { build: request.build ?? 'same', resend: device.canResend })
@@ -256,13 +259,18 @@ export class ServedVolume implements VolumeControl {
     }
   }
 
-  private async quiesced(stopped: Promise<void>, quiesceMs: number, waiting: Waiting): Promise<void> {
-    const timeout = new Promise<'late'>((resolve) => setTimeout(() => resolve('late'), quiesceMs))
-    const outcome = await Promise.race([stopped, timeout, aborted(waiting.signal)])
-    if (outcome !== 'late') return
-    throw new CacheError('retry', 'CACHE_UPGRADE_BUSY', `requests stay unanswered waitedMs=${quiesceMs}`, {
-      remedy: 'This kernel cannot send requests again (before 6.9); try when the volume is less busy.',
-    })
+  /** Resolves at a moment at which no request is unanswered. Reading goes on until then: who gives up changes nothing. */
+  private async untilQuiet(device: VolumeDevice, quiesceMs: number, waiting: Waiting): Promise<void> {
+    const startedMs = systemClock.monotonicMs()
+    while (device.requestsInFlight > 0) {
+      if (waiting.signal.aborted || systemClock.monotonicMs() - startedMs > quiesceMs) {
+        throw new CacheError('retry', 'CACHE_UPGRADE_BUSY', `requests stay unanswered waitedMs=${quiesceMs}`, {
+          remedy: 'This kernel cannot send requests again (before 6.9); try when the volume is less busy.',
+        })
+      }
+      // oxlint-disable-next-line eslint/no-await-in-loop -- looks again soon
+      await new Promise((resolve) => setTimeout(resolve, QUIET_POLL_MS))
+    }
   }
 
   private refuseWhileStopping(): void {

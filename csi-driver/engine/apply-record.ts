@@ -1,5 +1,6 @@
 // How a durable record changes what is cached where. The commit of a batch and the recovery of a log use the same two
 // functions, in the order of the sequence numbers, so both end in the same index.
+import { assert } from '../../base/assert.ts'
 import type { Seq } from '../../base/units.ts'
 import { SECTOR_BYTES, SECTORS_PER_BLOCK } from '../../base/units.ts'
 import { xxhash64Low32 } from '../../base/xxhash64.ts'
@@ -41,5 +42,5 @@ export function applyWrite(
 /** A ZERO: older data of the range is forgotten; reads give zeros until the generation with `seq` is destaged. */
 export function applyZero(target: RecordTarget, sector: number, sectors: number, seq: Seq): void {
   target.index.removeRange(sector, sector + sectors)
-  target.zeros.add(sector, sector + sectors, seq)
+  assert(target.zeros.add(sector, sector + sectors, seq), 'zero ranges of an un-trimmed log fit the table')
 }

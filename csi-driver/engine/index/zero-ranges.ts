@@ -10,8 +10,10 @@ import type { Sectors, Seq } from '../../../base/units.ts'
 
 /** Intervals at which new ZERO requests must wait for a destage. */
 export const ZERO_RANGES_MAX = 65_536
+/** Of records that were in batches already when the limit was reached. */
+const ZERO_RANGES_SLACK = 4096
 /** Replay may meet intervals that were already destaged but not yet trimmed: twice the limit holds both generations. */
-export const ZERO_RANGES_HARD_MAX = 2 * ZERO_RANGES_MAX
+export const ZERO_RANGES_HARD_MAX = 2 * ZERO_RANGES_MAX + ZERO_RANGES_SLACK
 /** An add may split one interval in two and put itself between. */
 const INTERVALS_PER_ADD = 2
 const FIRST_CAPACITY = 64
