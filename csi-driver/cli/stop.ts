@@ -16,6 +16,7 @@ import { connectVolume, readStatus, stateDirectoryOf, waitForVolume } from './vo
 /** A holder that has lost its engine only has to clean up: a second, with a busy machine. */
 const HOLDER_EXIT_WAIT_MS = 30_000
 const POLL_MS = 50
+const WAITING_STEP = 'waiting for the device to be released'
 
 export const stopCommand = defineCommand({
   name: 'stop',
@@ -38,10 +39,11 @@ export const stopCommand = defineCommand({
     const [volume = ''] = positionals
     const target = { volume, stateDirectory: stateDirectoryOf(settings.stateDir), terminal }
     const client = await connectVolume(target)
-    const { holderPid } = await readStatus(client)
+    const { holderPid, dirtyBytes, openBy } = await readStatus(client)
     const waited = await waitForVolume(target, client, {
       call: { method: 'stop' },
       label: `stop ${volume}`,
+      before: { step: openBy.length > 0 ? WAITING_STEP : 'stopping', dirtyBytes, openBy },
       onInterrupt: `no longer waiting; volume=${volume} goes on stopping`,
     })
     client.close()

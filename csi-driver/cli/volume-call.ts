@@ -5,6 +5,7 @@ import { VOLUME_NAME_PATTERN } from '../config.ts'
 import type { ControlCall } from '../observe/control-protocol.ts'
 import { controlSocketPath } from '../observe/state-paths.ts'
 import type { VolumeStatus } from '../observe/status.ts'
+import type { Progress } from '../observe/volume-control.ts'
 import { EXIT_INTERRUPTED } from './command.ts'
 import { ControlClient } from './control-client.ts'
 import { ProgressLine } from './progress-line.ts'
@@ -38,6 +39,8 @@ export async function readStatus(client: ControlClient): Promise<VolumeStatus> {
 
 export interface WaitOptions {
   readonly call: ControlCall
+  /** What is known before the volume says anything new: it may be waiting already, for somebody else's call. */
+  readonly before?: Progress
   /** What the progress line begins with. */
   readonly label: string
   /** What holds when the user no longer waits. */
@@ -55,6 +58,7 @@ export async function waitForVolume(
   const { terminal } = target
   const line = new ProgressLine(terminal, wait.label)
   terminal.holdInterrupts()
+  if (wait.before !== undefined) line.update(wait.before, performance.now())
   try {
     const result = await client.call(wait.call, {
       signal: terminal.interrupted,

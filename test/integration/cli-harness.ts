@@ -155,6 +155,10 @@ export class CliHarness {
       child.kill('SIGTERM')
       await ended
     }
+    // What a test has killed and not served again.
+    const runDirectory = `/run/forebay/volumes/${this.volume}`
+    if (fs.existsSync(runDirectory)) await must(FOREBAY, 'cleanup', runDirectory)
+    fs.rmSync(runDirectory, { recursive: true, force: true })
     fs.rmSync(this.directory, { recursive: true, force: true })
   }
 }
