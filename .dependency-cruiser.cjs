@@ -130,7 +130,13 @@ module.exports = {
       to: { path: 'node_modules/', pathNot: Object.keys(DOORS).map((pkg) => `node_modules/${pkg}/`) },
     },
     { name: 'not-found', severity: 'error', from: {}, to: { couldNotResolve: true } },
-    { name: 'no-cycle', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'no-cycle',
+      severity: 'error',
+      comment: 'not even by types; in the simulator an incident names the type of the simulation that runs it',
+      from: { pathNot: '^test/sim/' },
+      to: { circular: true },
+    },
   ],
   options: {
     parser: 'swc',

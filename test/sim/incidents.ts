@@ -3,8 +3,8 @@
 import type { DiskFaults } from './disk-faults.ts'
 import type { DiskOperation, SimulatedDisk } from './disk.ts'
 import { BLOCK_BYTES, SECTOR_BYTES } from '../../base/units.ts'
-import { CACHE_FAILURE, type Incident } from './scenario.ts'
-import { LIVENESS_MS, type Simulation } from './simulation.ts'
+import { CACHE_FAILURE, type Incident, LIVENESS_MS } from './scenario.ts'
+import type { Simulation } from './simulation.ts'
 
 /** A drain under load may find no moment without dirty data; after this time the users pause. */
 const DRAIN_UNDER_LOAD_MS = 3000

@@ -65,7 +65,7 @@ export class SimulatedRegister {
               },
               (error: unknown) => {
                 this.failedCalls++
-                if (process.alive) reject(error as Error)
+                if (process.alive) reject(error)
               },
             )
           })

@@ -1,14 +1,16 @@
 // Runs seeds and sums up. Every tenth seed runs twice: the hashes of both traces must be equal, or chance or time came
 // in by another door than the ports.
+import { parseArgs } from 'node:util'
 import type { OpenVolume } from './machine.ts'
 import type { ReferenceBug } from './reference-volume.ts'
+import { focused, type Incident, incidentNamed } from './scenario.ts'
 import { type RunResult, Simulation } from './simulation.ts'
 import { engineSubject, referenceSubject, type Subject } from './subject.ts'
 
 /** One seed in that many runs twice. */
 const REPEAT_EVERY = 10
 /** After that many failed seeds nothing more is learnt. */
-const FAILURES_MAX = 40
+const FAILURES_MAX = 10
 
 export interface Summary {
   passed: number
@@ -30,7 +32,10 @@ export async function runSeed(seed: string, subject: Subject): Promise<RunResult
 export async function runSeeds(
   seeds: readonly string[],
   subject: Subject,
-  onFailure: (result: RunResult) => void = () => {},
+  options: { readonly onFailure: (result: RunResult) => void; readonly failuresMax: number } = {
+    onFailure: () => undefined,
+    failuresMax: FAILURES_MAX,
+  },
 ): Promise<Summary> {
   const summary: Summary = {
     passed: 0,
@@ -54,8 +59,8 @@ export async function runSeeds(
         violations.push(`repeat: two runs differ ${result.traceHash} ${again.traceHash}`)
     }
     add(summary, result, violations)
-    if (violations.length > 0) onFailure(result)
-    if (summary.failures.length >= FAILURES_MAX) break
+    if (violations.length > 0) options.onFailure(result)
+    if (summary.failures.length >= options.failuresMax) break
   }
   return summary
 }
@@ -78,6 +83,8 @@ interface Options {
   readonly seeds: string[]
   readonly json: boolean
   readonly trace: boolean
+  readonly stop: boolean
+  readonly incidents: readonly Incident[]
   readonly reference: ReferenceBug | null
   readonly command: string
 }
@@ -89,9 +96,17 @@ export async function main(args: readonly string[], print: (line: string) => voi
     return 2
   }
   const volume = options.reference === null ? engineSubject(await engine()) : referenceSubject(options.reference)
-  const subject: Subject = { ...volume, wholeTrace: options.trace }
+  const { incidents } = options
+  const subject: Subject = {
+    ...volume,
+    wholeTrace: options.trace,
+    ...(incidents.length === 0 ? {} : { change: (scenario) => volume.change(focused(scenario, incidents)) }),
+  }
   print(`simulator seeds=${options.seeds.length} first=${options.seeds[0]} repeat: ${options.command}`)
-  const summary = await runSeeds(options.seeds, subject, (result) => printFailure(result, options.trace, print))
+  const summary = await runSeeds(options.seeds, subject, {
+    onFailure: (result) => printFailure(result, options.trace, print),
+    failuresMax: options.stop ? 1 : FAILURES_MAX,
+  })
   const failed = summary.failures[0]?.seed
   if (options.json) print(JSON.stringify(summary))
   else
@@ -125,45 +140,38 @@ async function engine(): Promise<OpenVolume> {
   return module.openVolume
 }
 
+const USAGE = 'known: --seed, --seeds, --from, --json, --trace, --stop, --incidents, --reference'
+
 function parse(args: readonly string[]): Options | string {
-  const seeds: string[] = []
-  let count = 0
-  let from = 1
-  let json = false
-  let trace = false
-  let reference: ReferenceBug | null = null
-  for (let i = 0; i < args.length; i++) {
-    const value = args[i + 1]
-    switch (args[i]) {
-      case '--seed':
-        if (value === undefined) return '--seed needs a value'
-        seeds.push(value)
-        i++
-        break
-      case '--seeds':
-        count = Number(value)
-        i++
-        break
-      case '--from':
-        from = Number(value)
-        i++
-        break
-      case '--json':
-        json = true
-        break
-      case '--trace':
-        trace = true
-        break
-      case '--reference':
-        reference = value === undefined || value.startsWith('--') ? 'none' : (value as ReferenceBug)
-        if (value !== undefined && !value.startsWith('--')) i++
-        break
-      default:
-        return `unknown option ${args[i]}; known: --seed S, --seeds N, --from S, --json, --trace, --reference [BUG]`
-    }
+  // A value of its own for `--reference` without one, which parseArgs does not know.
+  const words = args.map((word, i) => (word === '--reference' && !isValue(args[i + 1]) ? '--reference=none' : word))
+  let values
+  try {
+    values = parseArgs({
+      args: words,
+      options: {
+        seed: { type: 'string', multiple: true },
+        seeds: { type: 'string' },
+        from: { type: 'string' },
+        json: { type: 'boolean' },
+        trace: { type: 'boolean' },
+        reference: { type: 'string' },
+      },
+    }).values
+  } catch (error) {
+    return `${error instanceof Error ? error.message : String(error)}; ${USAGE}`
   }
+  const seeds: string[] = [...(values.seed ?? [])]
+  const count = Number(values.seeds ?? 0)
+  const from = Number(values.from ?? 1)
+  const { json = false, trace = false } = values
+  const reference = (values.reference ?? null) as ReferenceBug | null
   if (!Number.isInteger(count) || count < 0 || !Number.isInteger(from)) return '--seeds and --from need whole numbers'
   for (let i = 0; i < count; i++) seeds.push(String(from + i))
   if (seeds.length === 0) return 'nothing to run: give --seed S or --seeds N'
-  return { seeds, json, trace, reference, command: `test/sim/run.ts ${args.join(' ')}` }
+  return { seeds, json, trace, stop, incidents, reference, command: `test/sim/run.ts ${args.join(' ')}` }
+}
+
+function isValue(word: string | undefined): boolean {
+  return word !== undefined && !word.startsWith('--')
 }

@@ -72,6 +72,9 @@ export interface Scenario {
   readonly ending: 'close' | 'power-cut' | 'holder-crash'
 }
 
+/** Virtual time within which everything must be answered once all faults have ended. */
+export const LIVENESS_MS = 120_000
+
 /** Superblocks stand before the log. */
 export const LOG_START = 32 * KIB
 
@@ -139,6 +142,25 @@ export function withinBudget(scenario: Scenario): Scenario {
     budget: 'within',
     incidents: scenario.incidents.filter(({ incident }) => !damage.includes(incident) && incident !== CACHE_FAILURE),
   }
+}
+
+/** The same scenario made of the given incidents only. */
+export function focused(scenario: Scenario, incidents: readonly Incident[]): Scenario {
+  const damage: readonly Incident[] = INCIDENTS_BEYOND
+  return {
+    ...scenario,
+    budget: incidents.some((incident) => damage.includes(incident)) ? 'beyond' : 'within',
+    incidents: scenario.incidents.map(({ afterOperations }, index) => ({
+      afterOperations,
+      incident: incidents[index % incidents.length] as Incident,
+    })),
+  }
+}
+
+/** By name, for command lines. */
+export function incidentNamed(name: string): Incident | undefined {
+  const all: readonly Incident[] = [...INCIDENTS_WITHIN, ...INCIDENTS_BEYOND, CACHE_FAILURE]
+  return all.find((incident) => incident === name)
 }
 
 function drawWorkload(

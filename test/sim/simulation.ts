@@ -18,13 +18,11 @@ import { runIncident } from './incidents.ts'
 import { type Life, Machine, type SimulatedVolume, settingsFor } from './machine.ts'
 import { Oracle } from './oracle.ts'
 import { Report, type Violation } from './report.ts'
-import { drawScenario, LOG_START, type Scenario } from './scenario.ts'
+import { drawScenario, LIVENESS_MS, LOG_START, type Scenario } from './scenario.ts'
 import type { Subject } from './subject.ts'
 import { Workload } from './workload.ts'
 import { World } from './world.ts'
 
-/** Virtual time within which everything must be answered once all faults have ended. */
-export const LIVENESS_MS = 120_000
 /** Tries to open with faults still on; then everything is healed and one more must succeed. */
 const OPEN_TRIES_MAX = 6
 const OPEN_MS_MAX = 120_000

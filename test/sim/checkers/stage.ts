@@ -32,6 +32,7 @@ export class Stage {
   constructor() {
     fillSectors(this.backing.visible, 0, INITIAL_ID, 0, STAGE_SECTORS)
     this.backing.durable.set(this.backing.visible)
+    // oxlint-disable-next-line typescript/no-this-alias -- the scene's getters look at the stage of the moment
     const stage = this
     this.scene = {
       world: this.world,

@@ -8,6 +8,7 @@ function setUp(): Stage {
   const stage = new Stage()
   const log = new LogContents(stage.cache, stage.scene.logStart, stage.scene.logEnd)
   stage.cache.watchers.push(log)
+  // oxlint-disable-next-line eslint/no-new -- it listens to the log from now on
   new TrimChecker(stage.scene, log)
   return stage
 }
