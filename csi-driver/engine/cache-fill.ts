@@ -100,12 +100,11 @@ export class CacheFills {
     const end = start + length / SECTOR_BYTES
     const firstBlock = Math.floor(start / SECTORS_PER_BLOCK)
     const endBlock = Math.ceil(end / SECTORS_PER_BLOCK)
-    if (endBlock - firstBlock > core.index.blocks) {
-      const blocks: number[] = []
-      core.index.forEachFragment(({ block }) => {
-        if (block >= firstBlock && block < endBlock) blocks.push(block)
-      })
-      for (const block of blocks) this.dropClean(block, maskInside(block, start, end))
+    if (endBlock - firstBlock > core.readCache.slots) {
+      for (let slot = 0; slot < core.readCache.slots; slot += 1) {
+        const block = core.readCache.blockOf(slot)
+        if (block >= firstBlock && block < endBlock) this.dropClean(block, maskInside(block, start, end))
+      }
       return
     }
     for (let block = firstBlock; block < endBlock; block += 1) this.dropClean(block, maskInside(block, start, end))

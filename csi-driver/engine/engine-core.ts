@@ -135,33 +135,6 @@ export class EngineCore {
     return this.index.dirtySectors > 0 || this.zeros.count > 0
   }
 
-  /** Forgets clean copies of the blocks that touch [offset, offset+length); dirty sectors stay. */
-  dropClean(offset: Bytes, length: Bytes): void {
-    const first = Math.floor(offset / BLOCK_BYTES)
-    const last = Math.floor((offset + length - 1) / BLOCK_BYTES)
-    if (last - first >= this.readCache.slots) {
-      for (let slot = 0; slot < this.readCache.slots; slot += 1) {
-        const block = this.readCache.blockOf(slot)
-        if (block >= first && block <= last) this.dropSlot(block, slot)
-      }
-      return
-    }
-    for (let block = first; block <= last; block += 1) {
-      const fragments = this.index.find(block)
-      for (let i = 0; i < fragments; i += 1) {
-        const slot = this.slotOf(this.index.fragmentBase[i] as number)
-        if (slot < 0) continue
-        this.dropSlot(block, slot)
-        break
-      }
-    }
-  }
-
-  /** A block has at most one clean fragment. A slot that is still being filled is the fill's to give back. */
-  private dropSlot(block: number, slot: number): void {
-    if (this.index.dropClean(block, slot)) this.readCache.release(slot)
-  }
-
   slotSector(slot: number): number {
     return this.slotsStartSector + slot * (BLOCK_BYTES / SECTOR_BYTES)
   }

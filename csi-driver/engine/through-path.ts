@@ -186,9 +186,6 @@ export class ThroughPath {
   /** Called by the operation's own callback. */
   onWritten(operation: ThroughOperation, error: IoError | null): void {
     const { core } = this
-    // While it waited for an earlier write of its blocks, a read may have cached what it was about to replace. Only clean
-    // copies go: a logged write of the same blocks may have been acknowledged meanwhile.
-    core.dropClean(operation.offset, operation.length)
     if (error !== null) {
       this.end(operation, resultOf(error))
       return
