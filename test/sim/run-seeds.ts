@@ -155,6 +155,8 @@ function parse(args: readonly string[]): Options | string {
         from: { type: 'string' },
         json: { type: 'boolean' },
         trace: { type: 'boolean' },
+        stop: { type: 'boolean' },
+        incidents: { type: 'string' },
         reference: { type: 'string' },
       },
     }).values
@@ -164,12 +166,24 @@ function parse(args: readonly string[]): Options | string {
   const seeds: string[] = [...(values.seed ?? [])]
   const count = Number(values.seeds ?? 0)
   const from = Number(values.from ?? 1)
-  const { json = false, trace = false } = values
+  const { json = false, trace = false, stop = false } = values
+  const incidents = incidentsNamed(values.incidents ?? '')
+  if (typeof incidents === 'string') return incidents
   const reference = (values.reference ?? null) as ReferenceBug | null
   if (!Number.isInteger(count) || count < 0 || !Number.isInteger(from)) return '--seeds and --from need whole numbers'
   for (let i = 0; i < count; i++) seeds.push(String(from + i))
   if (seeds.length === 0) return 'nothing to run: give --seed S or --seeds N'
   return { seeds, json, trace, stop, incidents, reference, command: `test/sim/run.ts ${args.join(' ')}` }
+}
+
+function incidentsNamed(list: string): Incident[] | string {
+  const incidents: Incident[] = []
+  for (const name of list.split(',').filter((word) => word !== '')) {
+    const incident = incidentNamed(name)
+    if (incident === undefined) return `unknown incident ${name}`
+    incidents.push(incident)
+  }
+  return incidents
 }
 
 function isValue(word: string | undefined): boolean {

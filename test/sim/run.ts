@@ -3,6 +3,8 @@
 //   --seeds N          N seeds, from --from (1)
 //   --json             the summary as one JSON object on the last line
 //   --trace            print the trace of a single seed
+//   --incidents A,B    runs made of these incidents only
+//   --stop             end with the first seed that fails
 //   --reference [BUG]  run the reference volume instead of the engine
 import process from 'node:process'
 import { main } from './run-seeds.ts'
