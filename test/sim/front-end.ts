@@ -19,6 +19,9 @@ import type { Oracle } from './oracle.ts'
 import type { Report } from './report.ts'
 import type { Process, World } from './world.ts'
 
+/** The kernel counts requests in twos (FUSE_REQ_ID_STEP, fs/fuse/fuse_i.h). */
+const UNIQUE_STEP = 2
+
 /** What the front end needs of a volume. */
 export interface RequestSink {
   submit(request: Request): void
@@ -26,7 +29,7 @@ export interface RequestSink {
 }
 
 interface Outstanding extends UserOperation {
-  readonly unique: number
+  unique: number
   readonly mayUnmap: boolean
   /** Where a read's data is expected; kept over restarts. */
   readonly buffer: Buffer | null
@@ -82,9 +85,13 @@ export class FrontEnd {
     this.parts = parts
   }
 
-  /** A new connection: numbers start again. */
+  /** A new connection: numbers start again, also those of operations that wait for it. */
   reconnect(): void {
     this.lastUnique = 0
+    for (const operation of this.outstanding.values()) {
+      this.lastUnique += UNIQUE_STEP
+      operation.unique = this.lastUnique
+    }
   }
 
   attach(sink: RequestSink, process: Process): void {
@@ -105,7 +112,7 @@ export class FrontEnd {
   issue(operation: NewOperation): void {
     const { world, oracle, checkers } = this.parts
     const id = ++this.lastId
-    this.lastUnique += 2
+    this.lastUnique += UNIQUE_STEP
     const outstanding: Outstanding = {
       ...operation,
       id,
