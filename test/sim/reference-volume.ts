@@ -18,6 +18,7 @@ import type { Storage } from '../../csi-driver/io/storage.ts'
 import type { RegisterRecord } from '../../csi-driver/register/record.ts'
 import type { VolumeStatus } from './checkers/checker.ts'
 import type { SimulatedVolume } from './machine.ts'
+import { type Checkpoint, type Frame, type LogRecord, readHeader, writeHeader } from './reference-format.ts'
 
 export type ReferenceBug =
   | 'none'
@@ -35,30 +36,6 @@ const LOG_START = 32 * KIB
 const RECORDS_MAX = 20
 const PAYLOAD_MAX = 1024 * KIB
 const RETRY_MS = 50
-
-interface LogRecord {
-  readonly sector: number
-  readonly sectors: number
-  readonly zero: boolean
-  readonly unique: number
-}
-
-interface Frame {
-  readonly log: number
-  readonly batch: number
-  readonly session: string
-  readonly records: readonly LogRecord[]
-  readonly payloadBytes: number
-  readonly payloadCrc: number
-}
-
-interface Checkpoint {
-  readonly generation: number
-  readonly log: number
-  readonly batch: number
-  readonly position: number
-  readonly run: number
-}
 
 interface Pending {
   readonly request: Request
@@ -490,23 +467,4 @@ class ReferenceVolume implements SimulatedVolume {
       backing: this.settings.backingIdentity,
     }
   }
-}
-
-/** Batch up to which a checkpoint says that everything is destaged. */
-export function referenceCheckpoint(data: Buffer): number | null {
-  return (readHeader(data) as Checkpoint | null)?.batch ?? null
-}
-
-function writeHeader(buffer: Buffer, header: object): void {
-  const text = JSON.stringify(header)
-  buffer.fill(0, 0, BLOCK_BYTES)
-  buffer.write(text, 8)
-  buffer.writeUInt32LE(text.length, 4)
-  buffer.writeUInt32LE(crc32(buffer, 4, BLOCK_BYTES), 0)
-}
-
-function readHeader(buffer: Buffer): unknown {
-  const length = buffer.readUInt32LE(4)
-  if (length === 0 || length > BLOCK_BYTES - 8 || buffer.readUInt32LE(0) !== crc32(buffer, 4, BLOCK_BYTES)) return null
-  return JSON.parse(buffer.toString('utf8', 8, 8 + length))
 }

@@ -1,7 +1,8 @@
 // What the simulator runs: the engine, or the small reference volume that proves the simulator.
 import { decodeSuperblock } from '../../csi-driver/journal/superblock.ts'
 import type { OpenVolume } from './machine.ts'
-import { openReferenceVolume, type ReferenceBug, referenceCheckpoint } from './reference-volume.ts'
+import { referenceCheckpoint } from './reference-format.ts'
+import { openReferenceVolume, type ReferenceBug } from './reference-volume.ts'
 import { type Scenario, withinBudget } from './scenario.ts'
 
 export interface Subject {

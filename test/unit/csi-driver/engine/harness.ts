@@ -1,8 +1,6 @@
 // What the engine's tests share: one small machine (time that stands still until a test moves it, a cache and a backing
 // in memory whose operations can be held back or made to fail, a register in memory), volumes opened on it, requests
 // that remember their answer. Everything answers at once unless a test says otherwise.
-import { setImmediate as afterMicrotasks } from 'node:timers'
-import type { Clock, Timer, Timers } from '../../../../base/clock.ts'
 import { CacheError, IoError } from '../../../../base/errors.ts'
 import { MemoryEventLog } from '../../../../base/log.ts'
 import { createPrng } from '../../../../base/prng.ts'
@@ -21,6 +19,9 @@ import { LOG_FRAMES_MIN } from '../../../../csi-driver/journal/superblock.ts'
 import type { Phase, RegisterRecord } from '../../../../csi-driver/register/record.ts'
 import { MemoryRegister } from '../../../../csi-driver/register/memory-register.ts'
 import type { CasReply, Register } from '../../../../csi-driver/register/register.ts'
+import { settle, TestTime } from './test-time.ts'
+
+export { settle, TestTime } from './test-time.ts'
 
 export const PAYLOAD_BYTES_MAX = 64 * KIB
 export const LOG_BYTES = LOG_FRAMES_MIN * frameBytesMaxFor(PAYLOAD_BYTES_MAX)
@@ -31,68 +32,6 @@ export const VOLUME_BYTES = MIB
 export const SLOTS_START = SUPERBLOCK_AREA_BYTES + LOG_BYTES
 
 export const heapMemory: AlignedMemory = { allocate: (length) => Buffer.alloc(length) }
-
-/** Lets every promise reaction run that is due. */
-export async function settle(): Promise<void> {
-  for (let i = 0; i < 4; i += 1) await new Promise<void>((resolve) => void afterMicrotasks(resolve))
-}
-
-interface SetTimer {
-  readonly atMs: number
-  readonly order: number
-  readonly callback: () => void
-}
-
-/** Clock and timers of one life of an engine; time moves only by `advance`. */
-export class TestTime implements Clock, Timers {
-  nowMs = 1_000_000
-  private order = 0
-  private set: SetTimer[] = []
-
-  monotonicMs(): number {
-    return this.nowMs
-  }
-  bootMs(): number {
-    return this.nowMs
-  }
-  wallMs(): number {
-    return Math.floor(1_700_000_000_000 + this.nowMs)
-  }
-
-  after(delayMs: number, callback: () => void): Timer {
-    const timer = { atMs: this.nowMs + delayMs, order: ++this.order, callback }
-    this.set.push(timer)
-    return { cancel: () => void (this.set = this.set.filter((one) => one !== timer)) }
-  }
-
-  soon(callback: () => void): void {
-    queueMicrotask(callback)
-  }
-
-  get timers(): number {
-    return this.set.length
-  }
-
-  /** The process that set them is gone. */
-  clear(): void {
-    this.set = []
-  }
-
-  /** Moves on, timer by timer, and lets promises settle after each. */
-  async advance(ms: number): Promise<void> {
-    const endMs = this.nowMs + ms
-    await settle()
-    for (;;) {
-      const due = this.set.filter((one) => one.atMs <= endMs).sort((a, b) => a.atMs - b.atMs || a.order - b.order)[0]
-      if (due === undefined) break
-      this.set = this.set.filter((one) => one !== due)
-      this.nowMs = Math.max(this.nowMs, due.atMs)
-      due.callback()
-      await settle()
-    }
-    this.nowMs = endMs
-  }
-}
 
 export type OperationKind = 'read' | 'write' | 'zero' | 'flush'
 
