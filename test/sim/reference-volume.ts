@@ -18,7 +18,7 @@ import type { Storage } from '../../csi-driver/io/storage.ts'
 import type { RegisterRecord } from '../../csi-driver/register/record.ts'
 import type { VolumeStatus } from './checkers/checker.ts'
 import type { SimulatedVolume } from './machine.ts'
-import { type Checkpoint, type Frame, type LogRecord, readHeader, writeHeader } from './reference-format.ts'
+import { type Checkpoint, type Frame, readHeader, writeHeader } from './reference-format.ts'
 
 export type ReferenceBug =
   | 'none'
