@@ -179,7 +179,7 @@ async function absolutesOf(volume: ForebayVolume): Promise<Absolutes> {
   return { engineRssMiB: engineMiB - indexMiB, holderRssMiB: holderMiB, bytesPerCachedBlock }
 }
 
-function machine(loadBefore: string): Results['machine'] {
+function machine(load: string): Results['machine'] {
   return {
     host: hostname(),
     cpu: cpus()[0]?.model ?? 'unknown',
@@ -188,7 +188,7 @@ function machine(loadBefore: string): Results['machine'] {
     kernel: release(),
     node: process.version,
     date: new Date().toISOString().slice(0, 16),
-    load: loadBefore,
+    load,
     rounds: ROUNDS,
     seconds: SECONDS,
     data: `${DATA_MIB} MiB`,

@@ -21,7 +21,7 @@ function targetLine(target: Target, results: Results): string {
   const sign = target.bound === 'at least' ? '≥' : '≤'
   return line([
     `\`${target.key}\``,
-    target.meaning,
+    target.meaning.replaceAll('|', String.raw`\|`),
     spread === undefined ? figure(value) : withSpread({ median: value, min: spread[0], max: spread[1] }),
     `${sign} ${target.value}`,
     isReached(target, value) ? 'yes' : '**no**',
