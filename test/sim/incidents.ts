@@ -99,12 +99,14 @@ const HANDLERS: Readonly<Record<Incident, Handler>> = {
   'corrupt-superblock': (simulation) => corrupt(simulation, 'superblock'),
   'corrupt-read-cache': (simulation) => corrupt(simulation, 'read-cache'),
   'lost-cache-write': async (simulation) => {
+    holdDestage(simulation)
     simulation.machine.cache.faults.loseWrites = 1
     await workFor(simulation, 50)
     await idle(simulation)
     simulation.machine.cache.faults.loseWrites = 0
   },
   'misdirected-cache-write': async (simulation) => {
+    holdDestage(simulation)
     simulation.machine.cache.faults.misdirectWrites = 1
     await workFor(simulation, 50)
     await idle(simulation)
@@ -214,6 +216,13 @@ async function forAWhile(
   if (prng.chance(0.5)) await workFor(simulation, prng.below(10_000))
 }
 
+/** Damage to a log that is empty harms nobody: the backing hangs for a while, so that records stay in the log. */
+function holdDestage({ machine, prng, world }: Simulation): void {
+  if (!prng.chance(0.7)) return
+  machine.backing.faults.hungUntilMs = world.nowMs + IDLE_MS + prng.below(4000)
+  machine.backing.faults.injected.hangs++
+}
+
 /**
  * Damages sectors at rest. The newest two log writes are spared: an idle log has by then said in a later frame that
  * older ones were acknowledged; what it can't know of is the limit DESIGN.md §7.14 names.
@@ -232,6 +241,7 @@ async function corrupt(simulation: Simulation, area: 'log' | 'superblock' | 'rea
     },
   }
   machine.cache.watchers.push(watcher)
+  holdDestage(simulation)
   await workFor(simulation, 100)
   await idle(simulation)
   machine.cache.watchers.splice(machine.cache.watchers.indexOf(watcher), 1)

@@ -1,9 +1,8 @@
 // Runs seeds and sums up. Every tenth seed runs twice: the hashes of both traces must be equal, or chance or time came
 // in by another door than the ports.
-import { parseArgs } from 'node:util'
 import type { OpenVolume } from './machine.ts'
-import type { ReferenceBug } from './reference-volume.ts'
-import { focused, type Incident, incidentNamed } from './scenario.ts'
+import { parseOptions } from './options.ts'
+import { focused } from './scenario.ts'
 import { type RunResult, Simulation } from './simulation.ts'
 import { engineSubject, referenceSubject, type Subject } from './subject.ts'
 
@@ -79,18 +78,8 @@ function add(summary: Summary, result: RunResult, violations: readonly string[])
   }
 }
 
-interface Options {
-  readonly seeds: string[]
-  readonly json: boolean
-  readonly trace: boolean
-  readonly stop: boolean
-  readonly incidents: readonly Incident[]
-  readonly reference: ReferenceBug | null
-  readonly command: string
-}
-
 export async function main(args: readonly string[], print: (line: string) => void): Promise<number> {
-  const options = parse(args)
+  const options = parseOptions(args)
   if (typeof options === 'string') {
     print(options)
     return 2
@@ -138,54 +127,4 @@ async function engine(): Promise<OpenVolume> {
   const path = '../../csi-driver/engine/volume.ts'
   const module = (await import(path)) as { openVolume: OpenVolume }
   return module.openVolume
-}
-
-const USAGE = 'known: --seed, --seeds, --from, --json, --trace, --stop, --incidents, --reference'
-
-function parse(args: readonly string[]): Options | string {
-  // A value of its own for `--reference` without one, which parseArgs does not know.
-  const words = args.map((word, i) => (word === '--reference' && !isValue(args[i + 1]) ? '--reference=none' : word))
-  let values
-  try {
-    values = parseArgs({
-      args: words,
-      options: {
-        seed: { type: 'string', multiple: true },
-        seeds: { type: 'string' },
-        from: { type: 'string' },
-        json: { type: 'boolean' },
-        trace: { type: 'boolean' },
-        stop: { type: 'boolean' },
-        incidents: { type: 'string' },
-        reference: { type: 'string' },
-      },
-    }).values
-  } catch (error) {
-    return `${error instanceof Error ? error.message : String(error)}; ${USAGE}`
-  }
-  const seeds: string[] = [...(values.seed ?? [])]
-  const count = Number(values.seeds ?? 0)
-  const from = Number(values.from ?? 1)
-  const { json = false, trace = false, stop = false } = values
-  const incidents = incidentsNamed(values.incidents ?? '')
-  if (typeof incidents === 'string') return incidents
-  const reference = (values.reference ?? null) as ReferenceBug | null
-  if (!Number.isInteger(count) || count < 0 || !Number.isInteger(from)) return '--seeds and --from need whole numbers'
-  for (let i = 0; i < count; i++) seeds.push(String(from + i))
-  if (seeds.length === 0) return 'nothing to run: give --seed S or --seeds N'
-  return { seeds, json, trace, stop, incidents, reference, command: `test/sim/run.ts ${args.join(' ')}` }
-}
-
-function incidentsNamed(list: string): Incident[] | string {
-  const incidents: Incident[] = []
-  for (const name of list.split(',').filter((word) => word !== '')) {
-    const incident = incidentNamed(name)
-    if (incident === undefined) return `unknown incident ${name}`
-    incidents.push(incident)
-  }
-  return incidents
-}
-
-function isValue(word: string | undefined): boolean {
-  return word !== undefined && !word.startsWith('--')
 }

@@ -286,6 +286,11 @@ export class Simulation {
     try {
       return await this.settle(volume.close(), LIVENESS_MS)
     } catch (error) {
+      const mayLose = this.scenario.budget === 'beyond' || this.cacheFailed
+      if (mayLose && error instanceof CacheError && error.kind === 'corrupt') {
+        this.count('losses-said')
+        this.giveUp(`loss said: ${error.code}`)
+      }
       if (!(error instanceof CacheError) || error.kind !== 'retry') throw error
       this.count('close-retried')
       this.machine.heal()
@@ -379,7 +384,11 @@ export class Simulation {
         `a loss is claimed and nothing was lost: ${describeError(error)}`,
       )
     } else if (isLast)
-      this.report.add('liveness', 'invariant 10', `open fails after all faults ended: ${describeError(error)}`)
+      this.report.add(
+        'opens',
+        'a volume opens unless it says a loss',
+        `open fails after all faults ended: ${describeError(error)}`,
+      )
     this.stopIfFailed()
   }
 
