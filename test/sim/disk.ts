@@ -140,10 +140,11 @@ export class SimulatedDisk {
     return image
   }
 
-  /** A tenth of the sectors from `start` on become garbage: completed writes there may be lost with the power. */
+  /** A tenth of what was ever written from `start` on becomes garbage: a power cut may take completed writes there. */
   scramble(start: Bytes): void {
     for (let at = start; at < this.sizeBytes; at += SECTOR_BYTES) {
-      if (this.prng.chance(0.1)) this.visible.fill(0x5a, at, at + SECTOR_BYTES)
+      const isWritten = this.visible.readUInt32LE(at) !== 0
+      if (isWritten && this.prng.chance(0.1)) this.visible.fill(0x5a, at, at + SECTOR_BYTES)
     }
   }
 

@@ -43,6 +43,13 @@ export interface RunResult {
   readonly end: string
 }
 
+/** Where the first engine dies, and whether it alone or the whole machine. */
+export interface PlannedDeath {
+  readonly step: number
+  readonly afterEffect: boolean
+  readonly kind: 'process' | 'power'
+}
+
 /** Thrown inside a run to end it: a violation was reported, or nothing more can follow. */
 export class RunEnded extends Error {}
 
@@ -65,6 +72,10 @@ export class Simulation {
   /** The cache device was taken away for good. */
   cacheFailed = false
   end = 'complete'
+  /** The first engine dies at this step. */
+  plannedDeath: PlannedDeath | null = null
+  /** Steps of the first engine, once it is gone. */
+  stepsOfFirstLife = 0
   private session = 0n
 
   constructor(seed: string, subject: Subject) {
@@ -154,7 +165,7 @@ export class Simulation {
       const died = await this.tryOpen(from, attempt === 1 ? dieAtStep : 0, attempt > OPEN_TRIES_MAX + 2)
       if (died === 'opened') return
       this.count(`open-${died}`)
-      if (died === 'died') await this.reap()
+      if (died === 'died' && (await this.bury())) from = 'first'
       // A holder gives up an engine that can't restart and opens anew, which ends the users' connection.
       if (died === 'refused' && attempt === OPEN_TRIES_MAX && from === 'restart') {
         from = 'first'
@@ -208,11 +219,25 @@ export class Simulation {
 
   /** The engine died at a planned step: restart it. */
   async revive(): Promise<void> {
-    await this.reap()
+    if (await this.bury()) {
+      await this.open('first')
+      return
+    }
     this.forgetFailedFlushes()
     for (const checker of this.checkers) checker.onCrash?.('process')
     this.count('process-crashes')
     await this.open('restart')
+  }
+
+  /** Lets the dead engine's I/O end, or cuts the power if that is what killed it; true: the users are gone with it. */
+  private async bury(): Promise<boolean> {
+    const byPower = this.plannedDeath?.kind === 'power' && this.machine.lives === 1
+    if (byPower) this.machine.powerCut()
+    await this.reap()
+    if (!byPower) return false
+    this.oracle.powerCut(this.world.tick())
+    this.lostUsers('power')
+    return true
   }
 
   giveUp(why: string): never {
@@ -317,7 +342,10 @@ export class Simulation {
       this.session = BigInt(this.prng.u32()) * 0x1_0000_0000n + BigInt(this.prng.u32())
       this.frontEnd.reconnect()
     }
-    if (dieAtStep > 0) {
+    if (this.plannedDeath !== null && this.machine.lives === 1) {
+      life.process.dieAtStep = this.plannedDeath.step
+      life.process.dieAfterEffect = this.plannedDeath.afterEffect
+    } else if (dieAtStep > 0) {
       life.process.dieAtStep = dieAtStep
       life.process.dieAfterEffect = this.prng.chance(0.5)
     }
@@ -399,6 +427,7 @@ export class Simulation {
     this.volume = null
     if (life === null) return
     life.process.die()
+    if (this.machine.lives === 1) this.stepsOfFirstLife = life.process.steps
     await this.world.run(() => this.machine.isReaped(life.process), LIVENESS_MS)
     if (!this.machine.isReaped(life.process)) throw new Error('I/O of a dead engine does not end')
   }
