@@ -5,11 +5,11 @@ import { open, readFile, readlink, realpath, stat, statfs } from 'node:fs/promis
 import path from 'node:path'
 import type { Bytes } from '../../base/units.ts'
 import type { StorageIdentity } from '../holder/run-directory.ts'
-import { DEVICE_DIRECTORY } from '../holder/run-directory.ts'
+import { DEVICE_DIRECTORY, storageLockFile } from '../holder/run-directory.ts'
 import { parseMountInfo, type Mount } from '../frontend/loop/mount-table.ts'
 import { systemFiles } from '../io/real/small-files.ts'
 import { readBlockDevice, type BlockDevice, type DeviceNumber } from './block-devices.ts'
-import { splitDevice } from './held-locks.ts'
+import { lockIsHeld, splitDevice } from './held-locks.ts'
 
 /** Devices stacked deeper than this are a mistake of ours or a loop. */
 const STACK_DEPTH_MAX = 64
@@ -222,8 +222,16 @@ async function usersOf(target: string, number: DeviceNumber, tables: HostTables)
     .map(({ mountPoint }) => `mounted at ${mountPoint}`)
   for (const holder of block?.holders ?? []) users.push(`part of ${holder}`)
   if (tables.swaps.includes(target)) users.push('used for swap')
-  if (users.length === 0 && (await isBusy(target))) users.push('claimed by another program')
+  if (users.length === 0 && (await isBusy(target))) users.push(await claimant(number))
   return users
+}
+
+/** Who claims the device, as a remark; a volume of ours has left its name in the lock. */
+async function claimant(number: DeviceNumber): Promise<string> {
+  const [major = 0, minor = 0] = number.split(':').map(Number)
+  const lock = storageLockFile({ kind: 'block', major, minor })
+  const [, volume] = (await lockIsHeld(lock)) ? (await readFile(lock, 'utf8')).trim().split(' ') : []
+  return volume === undefined ? 'claimed by another program' : `served as volume=${volume} (forebay stop ${volume})`
 }
 
 /** Whether somebody claims the device for itself; opening it read-only and exclusively changes nothing. */

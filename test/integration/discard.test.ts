@@ -20,7 +20,8 @@ afterEach(() => bed.tearDown())
 async function put(device: string, data: Buffer, position: number): Promise<void> {
   const file = bed.path('data')
   writeFileSync(file, data)
-  const words = ['bs=512', `seek=${position / 512}`, 'oflag=direct', 'conv=notrunc', 'status=none']
+  const unit = [MIB, 65_536, 4096].find((size) => position % size === 0 && data.length % size === 0) ?? 512
+  const words = [`bs=${unit}`, `seek=${position / unit}`, 'oflag=direct', 'conv=notrunc', 'status=none']
   await command('dd', `if=${file}`, `of=${device}`, ...words)
 }
 
@@ -40,10 +41,10 @@ onKernel(`writes, zeroes and discards over each other (seed ${SEED})`, async () 
   const served = await Served.serve(bed, { backing: disk.device, flags: ['--dirty-age', '300ms'] })
   const model = Buffer.alloc(VOLUME_BYTES, 0x11)
   await put(served.device, model, 0)
-  for (let step = 0; step < 120; step++) {
+  for (let step = 0; step < 90; step++) {
     const coarse = prng.chance(0.5)
     const unit = coarse ? 4096 : 512
-    const length = unit * (1 + prng.below(coarse ? 1500 : 40))
+    const length = unit * (1 + prng.below(coarse ? 600 : 40))
     const position = unit * prng.below((VOLUME_BYTES - length) / unit)
     const place = ['-f', '-o', String(position), '-l', String(length), served.device]
     const roll = prng.below(3)
@@ -55,7 +56,7 @@ onKernel(`writes, zeroes and discards over each other (seed ${SEED})`, async () 
       await command('blkdiscard', ...(roll === 1 ? ['-z'] : []), ...place)
       model.fill(0, position, position + length)
     }
-    if (step === 60) served.killEngine()
+    if (step === 45) served.killEngine()
   }
   expect(firstDifference(await contentOf(served.device), model)).toBe(-1)
   await served.stop()
