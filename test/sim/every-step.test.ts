@@ -5,7 +5,8 @@
 import { KIB, SECTOR_BYTES } from '../../base/units.ts'
 import { openVolume } from '../../csi-driver/engine/volume.ts'
 import type { Incident, Scenario } from './scenario.ts'
-import { type PlannedDeath, type RunResult, Simulation } from './simulation.ts'
+import type { PlannedDeath, RunResult } from './run-result.ts'
+import { Simulation } from './simulation.ts'
 import { engineSubject } from './subject.ts'
 
 const SEED = 'every-step'

@@ -3,7 +3,8 @@
 import type { OpenVolume } from './machine.ts'
 import { parseOptions } from './options.ts'
 import { focused } from './scenario.ts'
-import { type RunResult, Simulation } from './simulation.ts'
+import type { RunResult } from './run-result.ts'
+import { Simulation } from './simulation.ts'
 import { engineSubject, referenceSubject, type Subject } from './subject.ts'
 
 /** One seed in that many runs twice. */

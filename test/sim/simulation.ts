@@ -17,7 +17,8 @@ import { FrontEnd } from './front-end.ts'
 import { runIncident } from './incidents.ts'
 import { type Life, Machine, type SimulatedVolume, settingsFor } from './machine.ts'
 import { Oracle } from './oracle.ts'
-import { Report, type Violation } from './report.ts'
+import { Report } from './report.ts'
+import { describeError, type PlannedDeath, RunEnded, type RunResult } from './run-result.ts'
 import { drawScenario, LIVENESS_MS, LOG_START, type Scenario } from './scenario.ts'
 import type { Subject } from './subject.ts'
 import { Workload } from './workload.ts'
@@ -28,30 +29,6 @@ const OPEN_TRIES_MAX = 6
 const OPEN_MS_MAX = 120_000
 /** Longest time between two incidents. */
 const PHASE_MS_MAX = 60_000
-
-export interface RunResult {
-  readonly seed: string
-  readonly violations: readonly Violation[]
-  readonly traceHash: string
-  readonly traceTail: readonly string[]
-  readonly scenario: Scenario
-  readonly events: number
-  readonly operations: number
-  readonly virtualMs: number
-  readonly counts: Readonly<Record<string, number>>
-  /** How the run ended: 'complete', or why it went no further without a violation. */
-  readonly end: string
-}
-
-/** Where the first engine dies, and whether it alone or the whole machine. */
-export interface PlannedDeath {
-  readonly step: number
-  readonly afterEffect: boolean
-  readonly kind: 'process' | 'power'
-}
-
-/** Thrown inside a run to end it: a violation was reported, or nothing more can follow. */
-export class RunEnded extends Error {}
 
 export class Simulation {
   readonly world: World
@@ -505,13 +482,6 @@ export class Simulation {
       end: this.end,
     }
   }
-}
-
-export function describeError(error: unknown): string {
-  if (error instanceof CacheError) return `${error.code} (${error.kind}): ${error.message}`
-  return error instanceof Error
-    ? `${error.name}: ${error.message} ${error.stack?.split('\n')[1]?.trim() ?? ''}`
-    : String(error)
 }
 
 function shuffle(values: number[], prng: Prng): void {
