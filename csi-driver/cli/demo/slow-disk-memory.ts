@@ -1,6 +1,7 @@
 // What a slow disk does: every read, write, discard and flush takes the same time, with 32 of them in flight and the
 // others waiting in order. The content lives in memory and changes when a request is taken, so that only the answer is
 // late. On command it fails, is full, or hangs. Nothing here knows FUSE or loop devices.
+import type { Clock, Timers } from '../../../base/clock.ts'
 import type { Request, RequestResult } from '../../engine/request.ts'
 import {
   REQUEST_FLUSH,
@@ -39,6 +40,16 @@ interface Late {
   readonly dueMs: number
 }
 
+export interface SlowDiskParts {
+  /** The disk at its largest. */
+  readonly content: Buffer
+  /** How much of it is visible at first. */
+  readonly sizeBytes: number
+  readonly latencyMs: number
+  readonly clock: Pick<Clock, 'monotonicMs'>
+  readonly timers: Pick<Timers, 'after'>
+}
+
 export class SlowDiskMemory implements RequestSink {
   readonly counters: SlowDiskCounters = { reads: 0, writes: 0, writtenBytes: 0, zeroes: 0, flushes: 0, failed: 0 }
   readonly canZero = true
@@ -48,15 +59,19 @@ export class SlowDiskMemory implements RequestSink {
   private readonly written: Uint8Array
   private readonly failing = new Map<RequestKind, RequestResult>()
   private readonly waiting: Request[] = []
+  private readonly results = new Map<Request, RequestResult>()
   private readonly late: Late[] = []
   private hanging = false
-  private timer: NodeJS.Timeout | null = null
+  private armed = false
+  private readonly clock: Pick<Clock, 'monotonicMs'>
+  private readonly timers: Pick<Timers, 'after'>
 
-  /** `content` is the disk at its largest; `sizeBytes` of it are visible at first. */
-  constructor(content: Buffer, sizeBytes: number, latencyMs: number) {
+  constructor({ content, sizeBytes, latencyMs, clock, timers }: SlowDiskParts) {
     this.content = content
     this.sizeBytes = sizeBytes
     this.latencyMs = latencyMs
+    this.clock = clock
+    this.timers = timers
     this.written = new Uint8Array(Math.ceil(content.length / PIECE_BYTES))
   }
 
@@ -97,8 +112,6 @@ export class SlowDiskMemory implements RequestSink {
     return true
   }
 
-  private readonly results = new Map<Request, RequestResult>()
-
   private apply(request: Request): void {
     const { kind, offset, length } = request
     if (kind === REQUEST_READ) {
@@ -127,7 +140,7 @@ export class SlowDiskMemory implements RequestSink {
   /** Starts what has room, answers what is due, and comes back for the rest. */
   private advance(): void {
     if (this.hanging) return
-    const nowMs = performance.now()
+    const nowMs = this.clock.monotonicMs()
     let answered = 0
     for (const { request, result, dueMs } of this.late) {
       if (dueMs > nowMs) break
@@ -146,13 +159,11 @@ export class SlowDiskMemory implements RequestSink {
 
   private arm(): void {
     const [first] = this.late
-    if (first === undefined || this.timer !== null) return
-    this.timer = setTimeout(
-      () => {
-        this.timer = null
-        this.advance()
-      },
-      Math.max(0, first.dueMs - performance.now()),
-    )
+    if (first === undefined || this.armed) return
+    this.armed = true
+    this.timers.after(Math.max(0, first.dueMs - this.clock.monotonicMs()), () => {
+      this.armed = false
+      this.advance()
+    })
   }
 }

@@ -21,7 +21,7 @@ import { SystemAlignedMemory } from '../../io/real/aligned-memory.ts'
 import { RealProcesses } from '../../io/real/exec.ts'
 import { bestChannelKind, createFuseDevices } from '../../io/real/fuse-devices.ts'
 import { systemFiles } from '../../io/real/small-files.ts'
-import { systemTimers } from '../../io/real/system-clock.ts'
+import { systemClock, systemTimers } from '../../io/real/system-clock.ts'
 import { SLOW_DISK_KINDS, type SlowDiskKind, SlowDiskMemory } from './slow-disk-memory.ts'
 
 export interface SlowDiskOptions {
@@ -42,11 +42,13 @@ const options = JSON.parse(process.argv[2] ?? '{}') as SlowDiskOptions
 const memory = new SystemAlignedMemory()
 const host = { processes: new RealProcesses(), files: systemFiles, timers: systemTimers, log: SILENT_LOG }
 const devices = createFuseDevices(memory)
-const disk = new SlowDiskMemory(
-  memory.allocate(options.sizeBytesMax ?? options.sizeBytes),
-  options.sizeBytes,
-  options.latencyMs,
-)
+const disk = new SlowDiskMemory({
+  content: memory.allocate(options.sizeBytesMax ?? options.sizeBytes),
+  sizeBytes: options.sizeBytes,
+  latencyMs: options.latencyMs,
+  clock: systemClock,
+  timers: systemTimers,
+})
 const sessionHex = randomBytes(8).toString('hex')
 const fileName = `slow-disk-${sessionHex}`
 const mountPoint = `/run/forebay-slow-disk/${sessionHex}`
