@@ -1,6 +1,7 @@
 // When a generation begins, how hard it works, and what ends it: the checkpoint that trims the log (invariant 7). One
 // generation at a time; the next begins when the fill, the age, an idle backing or somebody in a hurry asks for it.
 import type { Clock, Timer } from '../../base/clock.ts'
+import { CacheError } from '../../base/errors.ts'
 import type { Ms, Seq } from '../../base/units.ts'
 import type { ScratchPool } from './cache-reader.ts'
 import { DestageFills } from './destage-fills.ts'
@@ -31,8 +32,16 @@ export interface DestagerEvents {
 }
 
 /** Somebody waits for a destage that cannot end, since dirty data cannot be read. */
-export class DirtyUnreadableError extends Error {
-  override readonly name = 'DirtyUnreadableError'
+export class DirtyUnreadableError extends CacheError {
+  /** Which data, and why. */
+  readonly reason: string
+
+  constructor(reason: string) {
+    super('corrupt', 'CACHE_BLOCKED', `acknowledged data cannot be read: ${reason}`, {
+      remedy: 'Mend the cache device if possible. Only serving with --accept-data-loss VOLUME gives up that data.',
+    })
+    this.reason = reason
+  }
 }
 
 export class Destager implements GenerationHost {

@@ -107,7 +107,7 @@ export class PhaseControl {
         this.core.readCache.clear()
       } catch (error) {
         if (!(error instanceof DirtyUnreadableError)) throw error
-        await this.block(error.message)
+        await this.block(error.reason)
       }
     })
   }
@@ -317,9 +317,7 @@ export class PhaseControl {
 }
 
 function blockedError(reason: string): CacheError {
-  return new CacheError('corrupt', 'CACHE_BLOCKED', `acknowledged data cannot be read: ${reason}`, {
-    remedy: 'Mend the cache device if possible. Only serving with --accept-data-loss VOLUME gives up that data.',
-  })
+  return new DirtyUnreadableError(reason)
 }
 
 function cacheFailedError(reason: string): CacheError {

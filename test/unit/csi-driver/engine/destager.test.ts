@@ -75,3 +75,17 @@ describe('suspend', () => {
     await drained
   })
 })
+
+describe('dirty data that cannot be read', () => {
+  test('ends a drain with a message that says what the user can do', async () => {
+    const machine = new TestMachine()
+    const volume = await machine.open()
+    await ask(volume, aWrite(0, 0x11))
+    machine.cache.fail('read', Infinity)
+    await expect(during(machine.time, volume.drain(), 60_000)).rejects.toMatchObject({
+      kind: 'corrupt',
+      code: 'CACHE_BLOCKED',
+      remedy: expect.stringContaining('--accept-data-loss'),
+    })
+  })
+})
