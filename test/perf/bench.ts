@@ -10,7 +10,8 @@ import { ReadCache } from '../../csi-driver/engine/read-cache/read-cache.ts'
 import { type FioJob, runFio } from './fio.ts'
 import { ForebayVolume, type VolumeOptions } from './forebay-volume.ts'
 import { markdownOf } from './markdown.ts'
-import { type Absolutes, ratiosOf, type Results, rowsOf, type Sample } from './report.ts'
+import { type Absolutes, median, ratiosOf, type Results, rowsOf, type Sample } from './report.ts'
+import { Patience } from './quiet.ts'
 import { Scaffold } from './scaffold.ts'
 import { compileFloor, rawBacking, slowDisk, startFloor, type Subject, type SubjectName } from './subjects.ts'
 
@@ -24,6 +25,8 @@ const DATA_BYTES = DATA_MIB * MIB
 const FLASH_CACHE_MIB = QUICK ? 512 : 4096
 const MEMORY_CACHE_MIB = QUICK ? 512 : 2048
 const BUSY_POLL_MICROS = 50
+/** Time spent on waiting for others on the machine; longer on one that is never quiet, say. */
+const PATIENCE_SECONDS = Number(process.env['FOREBAY_BENCH_PATIENCE_SECONDS'] ?? (QUICK ? 0 : 60))
 const USER_HZ = 100
 const BLOCKS_OF_INDEX = 1024 * 1024
 
@@ -41,6 +44,8 @@ const WORKLOADS: readonly Workload[] = [
   { direction: 'write', queueDepth: 1, subjects: ONE_BY_ONE },
   { direction: 'write', queueDepth: 32, subjects: EVERY_DEPTH },
 ]
+
+type Measured = Omit<Sample, 'round' | 'othersShare'>
 
 interface Stage {
   readonly subjects: readonly Subject[]
@@ -120,7 +125,7 @@ function jobOf(subject: Subject, { direction, queueDepth }: Workload): FioJob {
   }
 }
 
-async function measure(scaffold: Scaffold, subject: Subject, workload: Workload): Promise<Omit<Sample, 'round'>> {
+async function measure(scaffold: Scaffold, subject: Subject, workload: Workload): Promise<Measured> {
   const pid = subject.serverPid?.() ?? null
   const before = pid === null ? 0 : await cpuSecondsOf(pid)
   const result = await runFio(jobOf(subject, workload), scaffold.signal)
@@ -137,7 +142,7 @@ async function measureVolume(
   volume: ForebayVolume,
   subject: Subject,
   workload: Workload,
-): Promise<Omit<Sample, 'round'>> {
+): Promise<Measured> {
   const before = await volume.status()
   const sample = await measure(scaffold, subject, workload)
   const after = await volume.status()
@@ -151,6 +156,7 @@ async function measureVolume(
 
 async function runRounds(scaffold: Scaffold, { subjects, volumes }: Stage): Promise<Sample[]> {
   const samples: Sample[] = []
+  const patience = new Patience(PATIENCE_SECONDS * 1000)
   for (let round = 1; round <= ROUNDS; round++) {
     say(`round ${round} of ${ROUNDS}`)
     // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
@@ -159,11 +165,13 @@ async function runRounds(scaffold: Scaffold, { subjects, volumes }: Stage): Prom
       for (const subject of subjects.filter(({ name }) => workload.subjects.includes(name))) {
         scaffold.checkInterrupt()
         const volume = volumes.get(subject.name)
+        const take = (): Promise<Measured> =>
+          volume === undefined
+            ? measure(scaffold, subject, workload)
+            : measureVolume(scaffold, volume, subject, workload)
         // oxlint-disable-next-line eslint/no-await-in-loop -- they take turns
-        const sample = await (volume === undefined
-          ? measure(scaffold, subject, workload)
-          : measureVolume(scaffold, volume, subject, workload))
-        samples.push({ round, ...sample })
+        const { sample, othersShare } = await patience.measureInQuiet(take)
+        samples.push({ round, othersShare, ...sample })
       }
     }
   }
@@ -179,7 +187,7 @@ async function absolutesOf(volume: ForebayVolume): Promise<Absolutes> {
   return { engineRssMiB: engineMiB - indexMiB, holderRssMiB: holderMiB, bytesPerCachedBlock }
 }
 
-function machine(load: string): Results['machine'] {
+function machine(load: string, samples: readonly Sample[]): Results['machine'] {
   return {
     host: hostname(),
     cpu: cpus()[0]?.model ?? 'unknown',
@@ -189,6 +197,7 @@ function machine(load: string): Results['machine'] {
     node: process.version,
     date: new Date().toISOString().slice(0, 16),
     load,
+    busyWithOthers: `${Math.round(median(samples.map(({ othersShare }) => othersShare)) * 100)} %`,
     rounds: ROUNDS,
     seconds: SECONDS,
     data: `${DATA_MIB} MiB`,
@@ -205,7 +214,7 @@ async function bench(scaffold: Scaffold): Promise<void> {
   const absolutes = flash === undefined ? {} : await absolutesOf(flash)
   const { ratios, ratioSpreads } = ratiosOf(samples)
   const results: Results = {
-    machine: machine(load),
+    machine: machine(load, samples),
     rows: rowsOf(samples),
     ratios: { ...ratios, ...absolutes },
     ratioSpreads,

@@ -8,7 +8,8 @@ import type { SubjectName } from './subjects.ts'
 type Figures = Pick<Sample, 'iops' | 'p50Micros' | 'cpuMicros'>
 
 function sample(subject: SubjectName, direction: 'read' | 'write', queueDepth: number, figures: Figures): Sample {
-  const fixed = { round: 1, title: subject, busyPollMicros: 0, operations: 100, p99Micros: 900, p999Micros: 1900 }
+  const latency = { p99Micros: 900, p999Micros: 1900 }
+  const fixed = { round: 1, title: subject, busyPollMicros: 0, operations: 100, othersShare: 0, ...latency }
   return { ...fixed, subject, direction, queueDepth, ...figures }
 }
 

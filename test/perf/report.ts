@@ -13,6 +13,8 @@ export interface Sample extends FioResult {
   readonly busyPollMicros: number
   /** CPU of the serving process per I/O; null where no process serves. */
   readonly cpuMicros: number | null
+  /** Part of all cores that was busy with others right before or after. */
+  readonly othersShare: number
 }
 
 export interface Spread {
@@ -34,6 +36,7 @@ export interface Row {
   readonly p99Micros: Spread
   readonly p999Micros: Spread
   readonly cpuMicros: Spread | null
+  readonly othersShare: Spread
 }
 
 /** Figures that are no ratio but stand beside them. */
@@ -172,6 +175,7 @@ export function rowsOf(samples: readonly Sample[]): Row[] {
       p99Micros: spreadOf(group.map(({ p99Micros }) => p99Micros)),
       p999Micros: spreadOf(group.map(({ p999Micros }) => p999Micros)),
       cpuMicros: cpus.length === 0 ? null : spreadOf(cpus),
+      othersShare: spreadOf(group.map(({ othersShare }) => othersShare)),
     }
   })
 }
