@@ -135,6 +135,11 @@ export class EngineCore {
     return this.index.dirtySectors > 0 || this.zeros.count > 0
   }
 
+  /** Until all re-sent requests are known, the backing may show a write of the life before that will land once more. */
+  get maySeeUnanswered(): boolean {
+    return this.resendPending && this.phase !== 'WriteBack'
+  }
+
   slotSector(slot: number): number {
     return this.slotsStartSector + slot * (BLOCK_BYTES / SECTOR_BYTES)
   }

@@ -148,7 +148,7 @@ export class Volume {
   resendDrained(): void {
     this.core.resendPending = false
     this.recovered.clear()
-    this.destager.notify()
+    this.onProgress()
   }
 
   /** The block device exists now: sets its write cache by the phase. */
@@ -253,7 +253,7 @@ export class Volume {
    */
   private pass(request: Request): void {
     const isRead = request.kind === REQUEST_READ
-    if (this.core.frozen > 0) this.holdPassing(request)
+    if (this.core.frozen > 0 || (isRead && this.core.maySeeUnanswered)) this.holdPassing(request)
     else if (!isRead) this.flush(request)
     else if (!this.waitsForWrite(request)) this.reads.start(request)
   }
@@ -272,7 +272,7 @@ export class Volume {
   }
 
   private releasePassing(): void {
-    if (this.passing.length === 0 || this.core.frozen > 0) return
+    if (this.passing.length === 0 || this.core.frozen > 0 || this.core.maySeeUnanswered) return
     const waiting = this.passing
     this.passing = []
     for (const request of waiting) this.pass(request)
