@@ -28,6 +28,7 @@ const BUSY_POLL_MICROS = 50
 /** Time spent on waiting for others on the machine; longer on one that is never quiet, say. */
 const PATIENCE_SECONDS = Number(process.env['FOREBAY_BENCH_PATIENCE_SECONDS'] ?? (QUICK ? 0 : 60))
 const USER_HZ = 100
+const BLOCK_BYTES = 4096
 const BLOCKS_OF_INDEX = 1024 * 1024
 
 interface Workload extends Pick<FioJob, 'direction' | 'queueDepth'> {
@@ -182,9 +183,16 @@ async function absolutesOf(volume: ForebayVolume): Promise<Absolutes> {
   const bytesPerCachedBlock =
     (ExtentIndex.bytesFor(BLOCKS_OF_INDEX) + ReadCache.bytesFor(BLOCKS_OF_INDEX)) / BLOCKS_OF_INDEX
   const { engineMiB, holderMiB } = await volume.memory()
-  const { cachedBytes } = await volume.status()
-  const indexMiB = ((cachedBytes / 4096) * bytesPerCachedBlock) / MIB
-  return { engineRssMiB: engineMiB - indexMiB, holderRssMiB: holderMiB, bytesPerCachedBlock }
+  const { cachedBytes, cacheBytes } = await volume.status()
+  // The table is hashed, so that all its pages are resident as soon as a few blocks are cached; the read cache's arrays
+  // go by slot, and only those in use count.
+  const indexBytes = ExtentIndex.bytesFor(cacheBytes / BLOCK_BYTES) + ReadCache.bytesFor(cachedBytes / BLOCK_BYTES)
+  return {
+    engineRssMiB: engineMiB - indexBytes / MIB,
+    engineRssWithIndexMiB: engineMiB,
+    holderRssMiB: holderMiB,
+    bytesPerCachedBlock,
+  }
 }
 
 function machine(load: string, samples: readonly Sample[]): Results['machine'] {

@@ -43,6 +43,7 @@ export interface Row {
 export interface Absolutes {
   /** Resident, with the index of the cached blocks taken off. */
   readonly engineRssMiB: number
+  readonly engineRssWithIndexMiB: number
   readonly holderRssMiB: number
   readonly bytesPerCachedBlock: number
 }
