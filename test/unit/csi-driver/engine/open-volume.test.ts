@@ -150,8 +150,8 @@ describe('a restart', () => {
       machine.register.holding = false
       const next = await during(machine.time, machine.open({ start: 'restart' }))
       expect(next.status().epoch).toBe(1)
-      expect((await contentOf(next, 0))[0]).toBe(1)
       next.resendDrained()
+      expect((await contentOf(next, 0))[0]).toBe(1)
       machine.register.letGo()
       await machine.time.advance(2_000)
       const again = await ask(next, aWrite(0, 2))
