@@ -3,6 +3,7 @@
 import { constants, type Stats } from 'node:fs'
 import { open, readFile, readlink, realpath, stat, statfs } from 'node:fs/promises'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bytes } from '../../base/units.ts'
 import type { StorageIdentity } from '../holder/run-directory.ts'
 import { DEVICE_DIRECTORY, storageLockFile } from '../holder/run-directory.ts'
@@ -15,6 +16,9 @@ import { lockIsHeld, splitDevice } from './held-locks.ts'
 const STACK_DEPTH_MAX = 64
 /** f_type of statfs(2), from linux/magic.h. */
 const MEMORY_FILE_SYSTEMS: ReadonlySet<number> = new Set([0x01021994, 0x858458f6])
+
+const LETTING_GO_MS = 1000
+const LETTING_GO_STEP_MS = 50
 
 /** Unit of st_blocks, whatever the file system uses. */
 const STAT_BLOCK_BYTES = 512
@@ -222,16 +226,39 @@ async function usersOf(target: string, number: DeviceNumber, tables: HostTables)
     .map(({ mountPoint }) => `mounted at ${mountPoint}`)
   for (const holder of block?.holders ?? []) users.push(`part of ${holder}`)
   if (tables.swaps.includes(target)) users.push('used for swap')
-  if (users.length === 0 && (await isBusy(target))) users.push(await claimant(number))
+  if (users.length === 0 && (await isBusy(target))) users.push(...(await claimants(target, number)))
   return users
 }
 
-/** Who claims the device, as a remark; a volume of ours has left its name in the lock. */
-async function claimant(number: DeviceNumber): Promise<string> {
+/**
+ * Who claims the device, as a remark; a volume of ours has left its name in the lock. Nobody when its processes were
+ * killed and only their last I/O keeps the device open: the holder waits for that, with the lock.
+ */
+async function claimants(target: string, number: DeviceNumber): Promise<string[]> {
   const [major = 0, minor = 0] = number.split(':').map(Number)
   const lock = storageLockFile({ kind: 'block', major, minor })
-  const [, volume] = (await lockIsHeld(lock)) ? (await readFile(lock, 'utf8')).trim().split(' ') : []
-  return volume === undefined ? 'claimed by another program' : `served as volume=${volume} (forebay stop ${volume})`
+  if (!(await lockIsHeld(lock))) return (await staysBusy(target)) ? ['claimed by another program'] : []
+  const [holder, volume, engine] = (await readFile(lock, 'utf8')).trim().split(' ')
+  const alive = await Promise.all([holder, engine].map(isAlive))
+  return alive.includes(true) ? [`served as volume=${volume} (forebay stop ${volume})`] : []
+}
+
+/** False for a process that is gone or only waits to be reaped, and for no pid at all. */
+async function isAlive(pid: string | undefined): Promise<boolean> {
+  if (pid === undefined) return false
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null)
+  return text !== null && !/\) [ZX] /.test(text)
+}
+
+/** A process that ends lets go of its locks a little before its devices. */
+async function staysBusy(target: string): Promise<boolean> {
+  for (let waitedMs = 0; waitedMs < LETTING_GO_MS; waitedMs += LETTING_GO_STEP_MS) {
+    // oxlint-disable-next-line eslint/no-await-in-loop -- one look after the other
+    await sleep(LETTING_GO_STEP_MS)
+    // oxlint-disable-next-line eslint/no-await-in-loop
+    if (!(await isBusy(target))) return false
+  }
+  return true
 }
 
 /** Whether somebody claims the device for itself; opening it read-only and exclusively changes nothing. */
