@@ -5,7 +5,8 @@ import { rm } from 'node:fs/promises'
 import type { EventLog } from '../../base/log.ts'
 import { createPrng } from '../../base/prng.ts'
 import type { ServePlan } from '../cli/serve-settings.ts'
-import type { VolumePorts, VolumeSettings, WriteCacheSwitch } from '../engine/volume-settings.ts'
+import type { SuperblockDoubt, VolumePorts, VolumeSettings, WriteCacheSwitch } from '../engine/volume-settings.ts'
+import { RUN_CACHE_DOUBT } from '../holder/run-directory.ts'
 import { SystemAlignedMemory } from '../io/real/aligned-memory.ts'
 import { openCacheStorage } from '../io/real/cache-file.ts'
 import { RealProcesses } from '../io/real/exec.ts'
@@ -77,6 +78,7 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
     backing: backing.device,
     register,
     writeCache: options.writeCache,
+    superblockDoubt: await superblockDoubt(plan.runDirectory),
   }
   const atStake = await lastKnown(plan)
   const volumeSettings: VolumeSettings = {
@@ -100,6 +102,24 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
     backingChanged: settings.backingChanged === 'refuse' ? 'none' : settings.backingChanged,
   }
   return { ports, settings: volumeSettings, memory, processes, undo }
+}
+
+async function superblockDoubt(runDirectory: string): Promise<SuperblockDoubt> {
+  const path = `${runDirectory}/${RUN_CACHE_DOUBT}`
+  let present = (await systemFiles.read(path)) !== null
+  return {
+    get present() {
+      return present
+    },
+    raise: async () => {
+      if (!present) await systemFiles.replace(path, '\n')
+      present = true
+    },
+    clear: async () => {
+      if (present) await systemFiles.remove(path)
+      present = false
+    },
+  }
 }
 
 /** Fills of the read cache need no durability: a second descriptor without O_DSYNC, never on the engine's own thread. */

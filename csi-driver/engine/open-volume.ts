@@ -275,6 +275,7 @@ export class VolumeOpening {
     const { journal } = replayed
     const { lineage, epoch, run } = journal.superblock
     journal.setOwnership({ epoch, run, logUuid: currentLogUuid(lineage) })
+    await this.ports.superblockDoubt.clear()
     return this.build(replayed, record)
   }
 
@@ -311,8 +312,8 @@ export class VolumeOpening {
   /**
    * The register knows more than this cache: of a newer epoch, whose opening did not get as far as the superblock, or
    * of changes after the cache device could not be written any more. Its log may then be void (dirty=false is settled
-   * and newer writes are on the backing), so that only an open may decide. An unreachable register counts as no: an
-   * engine whose cache works has left its intent here.
+   * and newer writes are on the backing), so that only an open may decide. An unreachable register counts as no where
+   * every intent could be left here; otherwise there is no way on without it, and `retry` is thrown.
    */
   private async registerMovedOn({ settled, intent }: ForebayCache): Promise<boolean> {
     try {
@@ -320,7 +321,8 @@ export class VolumeOpening {
       if (record === null || settled === null || record.epoch < settled.epoch) return false
       const rvKnown = settled.rv + (intent === null ? 0 : 1)
       return record.epoch > settled.epoch || record.rv > rvKnown
-    } catch {
+    } catch (error) {
+      if (this.ports.superblockDoubt.present) throw error
       return false
     }
   }
@@ -348,6 +350,7 @@ export class VolumeOpening {
     // What was acknowledged from the backing before the crash, and not flushed, is so before the device may be told
     // that flushes are not needed.
     await durable((done) => this.backing.flush(done))
+    await this.ports.superblockDoubt.clear()
     return this.build(replayed, record)
   }
 
@@ -384,7 +387,11 @@ export class VolumeOpening {
 
   private async storeIntent(intent: RegisterIntent): Promise<void> {
     const { journal } = this
-    if (journal === null || journal.failed !== null) return
+    if (journal === null) return
+    if (journal.failed !== null) {
+      await this.ports.superblockDoubt.raise()
+      return
+    }
     await durable((done) => journal.updateSuperblock({ intent: JSON.stringify(intent) }, done))
   }
 

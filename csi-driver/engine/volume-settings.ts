@@ -25,6 +25,18 @@ export interface WriteCacheSwitch {
   setWriteCache(mode: 'write-back' | 'write-through'): Promise<void>
 }
 
+/**
+ * Remembers beside the cache, for the engines of one holder, that a change of the register may have been sent without
+ * an intent in the superblock: it could not be written. Such a superblock counts as an open intent (PROTOCOL.md 1.3).
+ */
+export interface SuperblockDoubt {
+  readonly present: boolean
+  /** Survives the process when it resolves. Rejects with IoError; then nothing may be sent. */
+  raise(): Promise<void>
+  /** The superblock holds the settled record again. */
+  clear(): Promise<void>
+}
+
 export interface VolumePorts {
   readonly clock: Clock
   readonly timers: Timers
@@ -40,6 +52,7 @@ export interface VolumePorts {
   readonly backing: BackingStorage
   readonly register: Register
   readonly writeCache: WriteCacheSwitch
+  readonly superblockDoubt: SuperblockDoubt
 }
 
 export interface VolumeSettings {

@@ -217,6 +217,25 @@ describe('a failed cache device', () => {
     expect(machine.backing.bytes[0]).toBe(3)
   })
 
+  test('the next engine does not go on without the register, which alone knows that', async () => {
+    const machine = new TestMachine()
+    const volume = await machine.open()
+    await ask(volume, aWrite(0, 1))
+    machine.cache.fail('write', Infinity)
+    submit(volume, aWrite(4096, 2))
+    await machine.time.advance(5_000)
+    await ask(volume, aWrite(0, 3))
+    machine.register.unreachable = true
+    await expect(machine.restart()).rejects.toMatchObject({ kind: 'retry' })
+    machine.register.unreachable = false
+    const next = await machine.restart()
+    next.resendDrained()
+    await machine.time.advance(5_000)
+    expect((await contentOf(next, 0))[0]).toBe(3)
+    expect(machine.backing.bytes[0]).toBe(3)
+    expect(machine.superblockDoubt.present).toBe(false)
+  })
+
   test('the same when it fails in the middle of a drain', async () => {
     const machine = new TestMachine()
     const volume = await machine.open()
