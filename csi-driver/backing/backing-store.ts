@@ -52,6 +52,8 @@ export class BackingStore {
   readonly health: BackingHealth
   /** Told around every change of the device; at most one. */
   listener: BackingListener | null = null
+  /** Told before whoever asked for the flush. */
+  onFlushFailed: (() => void) | null = null
   /** Counters for metrics. */
   readonly counters = { reads: 0, readBytes: 0, writes: 0, writtenBytes: 0, zeroedBytes: 0, flushes: 0 }
 
@@ -175,11 +177,6 @@ export class BackingStore {
       if (error !== null || this.generation === generation) done(error)
       else done(new IoError('EIO', `another flush failed since the data was written backing=${this.name}`))
     })
-  }
-
-  /** For whoever acknowledges writes before they are flushed (write-through): see FlushView. */
-  createFlushView(): FlushView {
-    return new FlushView(this)
   }
 
   /** Is a write or zero at the device right now that touches this range (by 4 KiB blocks)? */
@@ -322,6 +319,7 @@ export class BackingStore {
     if (error === null) this.health.onSuccess('flush')
     else {
       this.generation++
+      this.onFlushFailed?.()
       this.health.onFailure('flush', error)
     }
     const answered = this.flushing
@@ -353,29 +351,3 @@ export class BackingStore {
 }
 
 const noop: IoDone = () => {}
-
-/**
- * The flushes of one party that owns unflushed writes, as a file descriptor sees fsync: each failed flush, whoever
- * asked for it, makes one flush of every view fail. Without it the flush of destage would swallow the error that a user
- * in write-through must see, since the kernel reports it once.
- */
-export class FlushView {
-  private readonly store: BackingStore
-  private seenGeneration: number
-
-  constructor(store: BackingStore) {
-    this.store = store
-    this.seenGeneration = store.flushGeneration
-  }
-
-  /** Without an error: everything acknowledged to this party before the call is durable. */
-  flush(done: IoDone): void {
-    this.store.flush((error) => {
-      const unseen = this.seenGeneration !== this.store.flushGeneration
-      this.seenGeneration = this.store.flushGeneration
-      if (error === null && unseen) {
-        done(new IoError('EIO', `an earlier flush failed, writes before it may be lost backing=${this.store.name}`))
-      } else done(error)
-    })
-  }
-}

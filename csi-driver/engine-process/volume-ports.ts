@@ -5,8 +5,8 @@ import { rm } from 'node:fs/promises'
 import type { EventLog } from '../../base/log.ts'
 import { createPrng } from '../../base/prng.ts'
 import type { ServePlan } from '../cli/serve-settings.ts'
-import type { SuperblockDoubt, VolumePorts, VolumeSettings, WriteCacheSwitch } from '../engine/volume-settings.ts'
-import { RUN_CACHE_DOUBT } from '../holder/run-directory.ts'
+import type { Doubt, Doubts, VolumePorts, VolumeSettings, WriteCacheSwitch } from '../engine/volume-settings.ts'
+import { RUN_DOUBT_PREFIX } from '../holder/run-directory.ts'
 import { SystemAlignedMemory } from '../io/real/aligned-memory.ts'
 import { openCacheStorage } from '../io/real/cache-file.ts'
 import { RealProcesses } from '../io/real/exec.ts'
@@ -78,7 +78,7 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
     backing: backing.device,
     register,
     writeCache: options.writeCache,
-    superblockDoubt: await superblockDoubt(plan.runDirectory),
+    doubts: await loadDoubts(plan.runDirectory),
   }
   const atStake = await lastKnown(plan)
   const volumeSettings: VolumeSettings = {
@@ -104,21 +104,31 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
   return { ports, settings: volumeSettings, memory, processes, undo }
 }
 
-async function superblockDoubt(runDirectory: string): Promise<SuperblockDoubt> {
-  const path = `${runDirectory}/${RUN_CACHE_DOUBT}`
-  let present = (await systemFiles.read(path)) !== null
+/** A file for each doubt in the run directory, which goes with the holder. Changes follow one another. */
+async function loadDoubts(runDirectory: string): Promise<Doubts> {
+  const raised = new Set<Doubt>()
+  const path = (doubt: Doubt): string => `${runDirectory}/${RUN_DOUBT_PREFIX}${doubt}`
+  for (const doubt of ['superblock', 'flush'] as const) {
+    // oxlint-disable-next-line eslint/no-await-in-loop -- two small files
+    if ((await systemFiles.read(path(doubt))) !== null) raised.add(doubt)
+  }
+  let last: Promise<unknown> = Promise.resolve()
+  const inTurn = (change: () => Promise<void>): Promise<void> => {
+    const turn = last.then(change)
+    last = turn.catch(() => undefined)
+    return turn
+  }
   return {
-    get present() {
-      return present
-    },
-    raise: async () => {
-      if (!present) await systemFiles.replace(path, '\n')
-      present = true
-    },
-    clear: async () => {
-      if (present) await systemFiles.remove(path)
-      present = false
-    },
+    has: (doubt) => raised.has(doubt),
+    raise: (doubt) =>
+      inTurn(async () => {
+        if (!raised.has(doubt)) await systemFiles.replace(path(doubt), '\n')
+        raised.add(doubt)
+      }),
+    clear: (doubt) =>
+      inTurn(async () => {
+        if (raised.delete(doubt)) await systemFiles.remove(path(doubt))
+      }),
   }
 }
 

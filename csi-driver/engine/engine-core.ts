@@ -121,7 +121,7 @@ export class EngineCore {
     this.run = parts.run
     this.sizeBytes = parts.sizeBytes
     this.recordBlocksMax = parts.recordBlocksMax
-    this.unflushed = new UnflushedWrites(parts.backing)
+    this.unflushed = new UnflushedWrites(parts.backing, parts.ports.doubts)
     assert(parts.slotsStart % BLOCK_BYTES === 0, `read-cache slots must start on a block start=${parts.slotsStart}`)
   }
 

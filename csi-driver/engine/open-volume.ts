@@ -275,7 +275,9 @@ export class VolumeOpening {
     const { journal } = replayed
     const { lineage, epoch, run } = journal.superblock
     journal.setOwnership({ epoch, run, logUuid: currentLogUuid(lineage) })
-    await this.ports.superblockDoubt.clear()
+    await this.ports.doubts.clear('superblock')
+    // The users of an earlier holder are gone, and with them what they were owed.
+    if (this.settings.start === 'first') await this.ports.doubts.clear('flush')
     return this.build(replayed, record)
   }
 
@@ -322,7 +324,7 @@ export class VolumeOpening {
       const rvKnown = settled.rv + (intent === null ? 0 : 1)
       return record.epoch > settled.epoch || record.rv > rvKnown
     } catch (error) {
-      if (this.ports.superblockDoubt.present) throw error
+      if (this.ports.doubts.has('superblock')) throw error
       return false
     }
   }
@@ -349,9 +351,17 @@ export class VolumeOpening {
     })
     // What was acknowledged from the backing before the crash, and not flushed, is so before the device may be told
     // that flushes are not needed.
-    await durable((done) => this.backing.flush(done))
-    await this.ports.superblockDoubt.clear()
+    await this.flushForUsers(record)
+    await this.ports.doubts.clear('superblock')
     return this.build(replayed, record)
+  }
+
+  /** A flush that fails may have dropped what the engine before has acknowledged: its users must hear of it. */
+  private async flushForUsers({ phase }: RegisterRecord): Promise<void> {
+    const error = await once((done) => this.backing.flush(done))
+    if (error === null) return
+    if (phase !== 'WriteBack') await this.ports.doubts.raise('flush')
+    throw error
   }
 
   private build(replayed: Replayed, record: RegisterRecord): Opened {
@@ -389,7 +399,7 @@ export class VolumeOpening {
     const { journal } = this
     if (journal === null) return
     if (journal.failed !== null) {
-      await this.ports.superblockDoubt.raise()
+      await this.ports.doubts.raise('superblock')
       return
     }
     await durable((done) => journal.updateSuperblock({ intent: JSON.stringify(intent) }, done))

@@ -4,17 +4,25 @@
 import { IoError } from '../../base/errors.ts'
 import type { BackingStore } from '../backing/backing-store.ts'
 import type { IoDone } from '../io/storage.ts'
+import type { Doubts } from './volume-settings.ts'
 
 export class UnflushedWrites {
   private readonly backing: BackingStore
+  private readonly doubts: Doubts
   private acknowledged = 0
   /** Of `acknowledged`: those that a flush made durable or the user knows to be lost. */
   private settled = 0
   /** flushGeneration when the oldest of the others was acknowledged. */
   private generation = 0
 
-  constructor(backing: BackingStore) {
+  constructor(backing: BackingStore, doubts: Doubts) {
     this.backing = backing
+    this.doubts = doubts
+    backing.onFlushFailed = () => {
+      // Should the engine die before the users have heard: the next one tells them.
+      if (this.any) void doubts.raise('flush').catch(() => undefined)
+    }
+    if (doubts.has('flush')) this.owe()
   }
 
   get any(): boolean {
@@ -49,7 +57,19 @@ export class UnflushedWrites {
       this.settled = Math.max(this.settled, covered)
       this.generation = this.backing.flushGeneration
       done(error ?? (dropped ? this.droppedError() : null))
+      if (error !== null || dropped) this.told()
     })
+  }
+
+  /** Should the mark outlive this, the users of the next engine hear of it twice: safe. */
+  private told(): void {
+    void this.doubts.clear('flush').catch(() => undefined)
+  }
+
+  /** Something that an earlier engine acknowledged was dropped. */
+  private owe(): void {
+    this.acknowledged = 1
+    this.generation = this.backing.flushGeneration - 1
   }
 
   private droppedError(): IoError {

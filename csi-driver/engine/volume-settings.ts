@@ -26,15 +26,19 @@ export interface WriteCacheSwitch {
 }
 
 /**
- * Remembers beside the cache, for the engines of one holder, that a change of the register may have been sent without
- * an intent in the superblock: it could not be written. Such a superblock counts as an open intent (PROTOCOL.md 1.3).
+ * superblock: a change of the register may have been sent without an intent in the superblock, which could not be
+ *   written. It counts as an open intent (PROTOCOL.md 1.3).
+ * flush: a flush of the backing failed, which may have dropped acknowledged writes, and the users have not heard of it.
+ *   Their next flush must fail.
  */
-export interface SuperblockDoubt {
-  readonly present: boolean
-  /** Survives the process when it resolves. Rejects with IoError; then nothing may be sent. */
-  raise(): Promise<void>
-  /** The superblock holds the settled record again. */
-  clear(): Promise<void>
+export type Doubt = 'superblock' | 'flush'
+
+/** What an engine leaves to the next one of the same holder, beside the cache. */
+export interface Doubts {
+  has(doubt: Doubt): boolean
+  /** Survives the process when it resolves. Rejects with IoError. */
+  raise(doubt: Doubt): Promise<void>
+  clear(doubt: Doubt): Promise<void>
 }
 
 export interface VolumePorts {
@@ -52,7 +56,7 @@ export interface VolumePorts {
   readonly backing: BackingStorage
   readonly register: Register
   readonly writeCache: WriteCacheSwitch
-  readonly superblockDoubt: SuperblockDoubt
+  readonly doubts: Doubts
 }
 
 export interface VolumeSettings {

@@ -8,7 +8,7 @@
 //   ready        engine   empty; I/O is possible. From now on an engine that dies is started again
 //   no-resend    engine   empty; the kernel cannot send requests again, so a crash must not be answered by a restart
 //   build        engine   root directory of the build whose engine is started next (`forebay upgrade --build`)
-//   cache-doubt  engine   empty; the superblock could not be written, so a restart needs the register (PROTOCOL.md 1.3)
+//   doubt-*      engine   empty; what the next engine must not rely on (engine/volume-settings.ts, Doubt)
 //   session.json engine   what its successor needs to go on with the same connection; format owned by main.ts
 import { createHash } from 'node:crypto'
 
@@ -20,7 +20,7 @@ export const DEVICE_DIRECTORY = '/dev/forebay'
 export const RUN_READY = 'ready'
 export const RUN_NO_RESEND = 'no-resend'
 export const RUN_BUILD = 'build'
-export const RUN_CACHE_DOUBT = 'cache-doubt'
+export const RUN_DOUBT_PREFIX = 'doubt-'
 export const RUN_SESSION = 'session.json'
 
 export function runDirectory(volume: string): string {

@@ -9,7 +9,7 @@ import { fillSectors, INITIAL_ID } from './content.ts'
 import { SimulatedDisk } from './disk.ts'
 import { SimulatedMemory } from './memory.ts'
 import { SimulatedRegister } from './register.ts'
-import { RememberedDoubt } from './remembered-doubt.ts'
+import { RememberedDoubts } from './remembered-doubts.ts'
 import { LOG_START, type Scenario } from './scenario.ts'
 import { type ClockOrigins, Process, type World } from './world.ts'
 
@@ -42,7 +42,7 @@ export class Machine {
   readonly cache: SimulatedDisk
   readonly backing: SimulatedDisk
   readonly register: SimulatedRegister
-  private readonly superblockDoubt = new RememberedDoubt()
+  private readonly doubts = new RememberedDoubts()
   /** Called at the moment the users see the other mode. */
   onDeviceMode: (mode: DeviceMode) => void = () => {}
   lives = 0
@@ -91,7 +91,7 @@ export class Machine {
         backing: this.backing.attach(process),
         register: this.register.attach(process),
         writeCache: { setWriteCache: (mode) => this.setWriteCache(process, mode) },
-        superblockDoubt: this.superblockDoubt,
+        doubts: this.doubts,
       },
     }
   }

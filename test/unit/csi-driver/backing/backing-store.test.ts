@@ -201,34 +201,6 @@ test('a failed flush moves the generation, so that nobody takes the next good on
   expect(ended).toEqual(['EIO', 'EIO', null])
 })
 
-test('every view sees a failed flush once, whoever asked for it', () => {
-  const { store, answer } = setUp()
-  const [user, other] = [store.createFlushView(), store.createFlushView()]
-  const seen: string[] = []
-  const flush = (view: { flush(done: IoDone): void }, name: string, error: IoError | null = null): void => {
-    view.flush((told) => seen.push(`${name} ${told?.code ?? 'ok'}`))
-    answer(error)
-  }
-  flush(user, 'user')
-  flush(store, 'destage', EIO)
-  flush(store, 'destage')
-  flush(user, 'user')
-  flush(user, 'user')
-  flush(other, 'other', EIO)
-  flush(other, 'other')
-  flush(user, 'user')
-  expect(seen).toEqual([
-    'user ok',
-    'destage EIO',
-    'destage ok',
-    'user EIO',
-    'user ok',
-    'other EIO',
-    'other ok',
-    'user EIO',
-  ])
-})
-
 test('a flush submitted by a flush callback is not forgotten', () => {
   const { store, calls, answer } = setUp()
   let ended = 0

@@ -19,7 +19,7 @@ import { LOG_FRAMES_MIN } from '../../../../csi-driver/journal/superblock.ts'
 import type { Phase, RegisterRecord } from '../../../../csi-driver/register/record.ts'
 import { MemoryRegister } from '../../../../csi-driver/register/memory-register.ts'
 import type { CasReply, Register } from '../../../../csi-driver/register/register.ts'
-import { RememberedDoubt } from '../../../sim/remembered-doubt.ts'
+import { RememberedDoubts } from '../../../sim/remembered-doubts.ts'
 import { settle, TestTime } from './test-time.ts'
 
 export { settle, TestTime } from './test-time.ts'
@@ -306,7 +306,7 @@ export class TestMachine {
   readonly log = new MemoryEventLog()
   time = new TestTime()
   writeCache: string[] = []
-  readonly superblockDoubt = new RememberedDoubt()
+  readonly doubts = new RememberedDoubts()
   /** True: the device cannot be told. */
   writeCacheFails = false
 
@@ -332,7 +332,7 @@ export class TestMachine {
       cacheFill: this.cache,
       backing: this.backing,
       register: this.register,
-      superblockDoubt: this.superblockDoubt,
+      doubts: this.doubts,
       writeCache: {
         setWriteCache: (mode) => {
           if (this.writeCacheFails) return Promise.reject(new Error('no device'))

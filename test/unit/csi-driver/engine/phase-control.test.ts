@@ -233,7 +233,7 @@ describe('a failed cache device', () => {
     await machine.time.advance(5_000)
     expect((await contentOf(next, 0))[0]).toBe(3)
     expect(machine.backing.bytes[0]).toBe(3)
-    expect(machine.superblockDoubt.present).toBe(false)
+    expect(machine.doubts.has('superblock')).toBe(false)
   })
 
   test('the same when it fails in the middle of a drain', async () => {

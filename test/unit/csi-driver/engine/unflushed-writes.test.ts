@@ -3,12 +3,14 @@
 import { IoError } from '../../../../base/errors.ts'
 import type { BackingStore } from '../../../../csi-driver/backing/backing-store.ts'
 import { UnflushedWrites } from '../../../../csi-driver/engine/unflushed-writes.ts'
+import { RememberedDoubts } from '../../../sim/remembered-doubts.ts'
 import type { IoDone } from '../../../../csi-driver/io/storage.ts'
 
 class FlushingBacking {
   name = 'backing'
   flushGeneration = 0
   fails = false
+  onFlushFailed: (() => void) | null = null
 
   flush(done: IoDone): void {
     if (!this.fails) {
@@ -16,6 +18,7 @@ class FlushingBacking {
       return
     }
     this.flushGeneration += 1
+    this.onFlushFailed?.()
     done(new IoError('EIO', 'planned'))
   }
 }
@@ -28,9 +31,14 @@ function outcome(call: (done: IoDone) => void): 'ok' | 'error' {
   return result
 }
 
-function setUp(): { backing: FlushingBacking; writes: UnflushedWrites; flush: () => string; settle: () => string } {
+function setUp(doubts = new RememberedDoubts()): {
+  backing: FlushingBacking
+  writes: UnflushedWrites
+  flush: () => string
+  settle: () => string
+} {
   const backing = new FlushingBacking()
-  const writes = new UnflushedWrites(backing as unknown as BackingStore)
+  const writes = new UnflushedWrites(backing as unknown as BackingStore, doubts)
   return {
     backing,
     writes,
@@ -72,4 +80,25 @@ describe('writes acknowledged without a flush', () => {
     expect(flush()).toBe('error')
     expect(settle()).toBe('ok')
   })
+})
+
+test('what an engine could not tell its users any more, the next one tells them, once', () => {
+  const doubts = new RememberedDoubts()
+  const dying = setUp(doubts)
+  dying.writes.note()
+  dying.backing.fails = true
+  // A flush of destage: the users have heard of nothing yet.
+  dying.backing.flush(() => undefined)
+  expect(doubts.has('flush')).toBe(true)
+  const next = setUp(doubts)
+  expect([next.writes.any, next.settle(), next.flush(), next.flush()]).toEqual([true, 'error', 'error', 'ok'])
+  expect([doubts.has('flush'), setUp(doubts).flush()]).toEqual([false, 'ok'])
+})
+
+test('a failed flush with nothing acknowledged before it is nobody else’s business', () => {
+  const doubts = new RememberedDoubts()
+  const { backing } = setUp(doubts)
+  backing.fails = true
+  backing.flush(() => undefined)
+  expect(doubts.has('flush')).toBe(false)
 })
