@@ -11,6 +11,7 @@ import { parseMountInfo, type Mount } from '../frontend/loop/mount-table.ts'
 import { systemFiles } from '../io/real/small-files.ts'
 import { readBlockDevice, type BlockDevice, type DeviceNumber } from './block-devices.ts'
 import { lockIsHeld, splitDevice } from './held-locks.ts'
+import { processIsAlive } from './process-alive.ts'
 
 /** Devices stacked deeper than this are a mistake of ours or a loop. */
 const STACK_DEPTH_MAX = 64
@@ -239,15 +240,8 @@ async function claimants(target: string, number: DeviceNumber): Promise<string[]
   const lock = storageLockFile({ kind: 'block', major, minor })
   if (!(await lockIsHeld(lock))) return (await staysBusy(target)) ? ['claimed by another program'] : []
   const [holder, volume, engine] = (await readFile(lock, 'utf8')).trim().split(' ')
-  const alive = await Promise.all([holder, engine].map(isAlive))
-  return alive.includes(true) ? [`served as volume=${volume} (forebay stop ${volume})`] : []
-}
-
-/** False for a process that is gone or only waits to be reaped, and for no pid at all. */
-async function isAlive(pid: string | undefined): Promise<boolean> {
-  if (pid === undefined) return false
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null)
-  return text !== null && !/\) [ZX] /.test(text)
+  const served = [holder, engine].some((pid) => processIsAlive(Number(pid)))
+  return served ? [`served as volume=${volume} (forebay stop ${volume})`] : []
 }
 
 /** A process that ends lets go of its locks a little before its devices. */

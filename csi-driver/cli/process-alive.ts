@@ -1,4 +1,5 @@
-// Is there a process of this pid? A zombie counts as gone: it holds neither locks nor descriptors.
+// Is there a process of this pid? A zombie counts as gone: it runs nothing more, though the last I/O of its threads may
+// keep locks and descriptors for a moment.
 import { readFileSync } from 'node:fs'
 
 export function processIsAlive(pid: number): boolean {

@@ -9,7 +9,7 @@
 //   no-resend    engine   empty; the kernel cannot send requests again, so a crash must not be answered by a restart
 //   build        engine   root directory of the build whose engine is started next (`forebay upgrade --build`)
 //   doubt-*      engine   empty; what the next engine must not rely on (engine/volume-settings.ts, Doubt)
-//   session.json engine   what its successor needs to go on with the same connection; format owned by main.ts
+//   session.json engine   what its successor needs to go on with the same connection; engine-process/session-file.ts
 import { createHash } from 'node:crypto'
 
 /** Everything that only lives as long as the boot. */
