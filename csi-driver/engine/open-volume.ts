@@ -202,7 +202,7 @@ export class VolumeOpening {
     const { record } = this
     // A predecessor may have acknowledged writes from the backing that nobody has flushed yet; in write-back a flush of
     // the user costs nothing because all of that is durable.
-    await durable((done) => this.backing.flush(done))
+    await this.flushForUsers(record)
     this.newLogUuid = record.epoch.toString(16).padStart(16, '0') + this.hex(8)
     if (this.replayed !== null) {
       const { journal } = this.replayed
@@ -357,10 +357,11 @@ export class VolumeOpening {
   }
 
   /** A flush that fails may have dropped what the engine before has acknowledged: its users must hear of it. */
-  private async flushForUsers({ phase }: RegisterRecord): Promise<void> {
+  private async flushForUsers({ phase, previousPhase }: RegisterRecord): Promise<void> {
     const error = await once((done) => this.backing.flush(done))
     if (error === null) return
-    if (phase !== 'WriteBack') await this.ports.doubts.raise('flush')
+    // In write-back everything acknowledged is in the log.
+    if ((phase === 'Opening' ? previousPhase : phase) !== 'WriteBack') await this.ports.doubts.raise('flush')
     throw error
   }
 

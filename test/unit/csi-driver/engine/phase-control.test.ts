@@ -236,6 +236,22 @@ describe('a failed cache device', () => {
     expect(machine.doubts.has('superblock')).toBe(false)
   })
 
+  test('a flush that fails while the next engine opens anew is told to the users all the same', async () => {
+    const machine = new TestMachine()
+    const volume = await machine.open()
+    machine.cache.fail('write', Infinity)
+    submit(volume, aWrite(4096, 2))
+    await machine.time.advance(5_000)
+    expect((await ask(volume, aWrite(0, 3))).result).toBe(0)
+    machine.crash()
+    machine.backing.fail('flush', 1)
+    await expect(machine.open({ start: 'restart' })).rejects.toMatchObject({ code: 'EIO' })
+    const next = await machine.restart()
+    next.resendDrained()
+    expect((await ask(next, aFlush())).result).not.toBe(0)
+    expect((await ask(next, aFlush())).result).toBe(0)
+  })
+
   test('the same when it fails in the middle of a drain', async () => {
     const machine = new TestMachine()
     const volume = await machine.open()
