@@ -40,6 +40,13 @@ function load(): { readonly done: Promise<string>; readonly ended: () => boolean
   return { done, ended: () => ended }
 }
 
+function largeWrites(): Promise<string> {
+  const fixed = ['--name=large', `--filename=${device.device}`, '--direct=1', '--ioengine=libaio', '--rw=randwrite']
+  const work = command('fio', ...fixed, '--bs=1M', '--size=48m', '--iodepth=32', '--number_ios=150')
+  work.catch(() => {})
+  return work
+}
+
 /** Until the kernel has several requests outstanding at once. */
 async function underLoad(work: { readonly ended: () => boolean }): Promise<void> {
   while (!work.ended() && Number((await device.status())['inFlight']) < 4);
@@ -158,6 +165,25 @@ for (const kind of ['epoll', 'readers'] as const) {
         }
         await work.done
         expect(resent).toBeGreaterThan(0)
+      } finally {
+        fs.rmSync(store)
+      }
+    })
+
+    test('servers killed while the kernel hands them their first large requests cost nobody an error', async () => {
+      const store = `/dev/shm/forebay-fuse-${process.pid}-${kind}`
+      fs.writeFileSync(store, Buffer.alloc(64 << 20))
+      try {
+        device = new RamDevice(kind, { store, delayMs: 4 })
+        await device.start()
+        for (let round = 0; round < 12; round++) {
+          const work = largeWrites()
+          while (Number((await device.status())['inFlight']) === 0);
+          await new Promise((resolve) => setTimeout(resolve, round % 3))
+          await device.kill()
+          await device.start()
+          expect(await work).toContain('err= 0')
+        }
       } finally {
         fs.rmSync(store)
       }

@@ -41,14 +41,23 @@ export function createFuseDevices(memory: AlignedMemory): FuseDevices {
     },
     channel(fd: number, options: FuseChannelOptions): FuseChannel & { readonly counters: FuseChannelCounters } {
       const bytes = options.maxWriteBytes + READ_BUFFER_EXTRA_BYTES
-      if (options.kind === 'epoll') return new EpollFuseChannel(fd, memory.allocate(bytes), options)
+      if (options.kind === 'epoll') return new EpollFuseChannel(fd, residentBuffer(memory, bytes), options)
       return new ReadersFuseChannel(
         fd,
-        Array.from({ length: READERS }, () => memory.allocate(bytes)),
+        Array.from({ length: READERS }, () => residentBuffer(memory, bytes)),
       )
     },
     close(fd: number): void {
       closeSync(fd)
     },
   }
+}
+
+/**
+ * Every page written, so that it is there. A process that is killed while the kernel copies a request to it cannot get
+ * a missing page any more, and the kernel then ends that request with EIO instead of keeping it for the successor
+ * (fuse_dev_do_read in fs/fuse/dev.c); with the pages there the copy goes through.
+ */
+function residentBuffer(memory: AlignedMemory, bytes: number): Buffer {
+  return memory.allocate(bytes).fill(0)
 }
