@@ -1,14 +1,13 @@
 // The operating system's byte streams behind the Network port: unix sockets and TCP through node:net.
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
 import { createServer, connect as openSocket } from 'node:net'
-import type { Server, Socket } from 'node:net'
+import type { Server } from 'node:net'
 
-import { assert } from '../../../base/assert.ts'
-import { IoError } from '../../../base/errors.ts'
-import type { Bytes } from '../../../base/units.ts'
-import { checkAddress, printNetworkAddress, STREAM_HIGH_WATER_BYTES, STREAM_PENDING_BYTES_MAX } from '../network.ts'
-import type { ByteStream, Listener, Network, NetworkAddress, StreamHandlers } from '../network.ts'
+import type { IoError } from '../../../base/errors.ts'
+import { checkAddress, printNetworkAddress } from '../network.ts'
+import type { ByteStream, Listener, Network, NetworkAddress } from '../network.ts'
 import { errnoName, toIoError } from './errno.ts'
+import { SocketStream } from './socket-stream.ts'
 
 export class StreamNetwork implements Network {
   listen(
@@ -109,73 +108,5 @@ class ServerListener implements Listener {
     // Node's callback waits for the open streams, too; the address is free at once.
     this.server.close()
     setImmediate(done)
-  }
-}
-
-class SocketStream implements ByteStream {
-  readonly remote: string
-  private readonly socket: Socket
-  private handlers: StreamHandlers | null = null
-  private error: IoError | null = null
-  private closed = false
-  private full = false
-
-  constructor(socket: Socket, remote: string) {
-    this.socket = socket
-    this.remote = remote
-    socket.on('error', (error) => {
-      this.error ??= toIoError(error, `stream failed remote=${remote}`)
-    })
-    socket.on('close', () => {
-      this.closed = true
-      this.handlers?.closed(this.error)
-    })
-  }
-
-  get pendingBytes(): Bytes {
-    return this.socket.writableLength
-  }
-
-  start(handlers: StreamHandlers): void {
-    assert(this.handlers === null, `stream started twice remote=${this.remote}`)
-    this.handlers = handlers
-    const { socket } = this
-    socket.on('data', (bytes: Buffer) => handlers.data(bytes))
-    socket.on('end', () => handlers.end?.())
-    socket.on('drain', () => {
-      this.full = false
-      handlers.drain?.()
-    })
-    if (this.closed) setImmediate(() => handlers.closed(this.error))
-    else socket.resume()
-  }
-
-  write(bytes: Buffer): boolean {
-    const { socket } = this
-    if (socket.destroyed || socket.writableEnded) return false
-    if (socket.writableLength + bytes.length > STREAM_PENDING_BYTES_MAX) {
-      this.error ??= new IoError('ENOBUFS', `stream is not read remote=${this.remote} pending=${socket.writableLength}`)
-      socket.destroy()
-      return false
-    }
-    const flowing = socket.write(bytes)
-    this.full ||= !flowing && socket.writableLength > STREAM_HIGH_WATER_BYTES
-    return !this.full
-  }
-
-  pause(): void {
-    this.socket.pause()
-  }
-
-  resume(): void {
-    this.socket.resume()
-  }
-
-  end(): void {
-    this.socket.end()
-  }
-
-  destroy(): void {
-    this.socket.destroy()
   }
 }
