@@ -54,6 +54,23 @@ export class BatchMarks {
     }
   }
 
+  /**
+   * Where the frame of a remembered batch stands: [position, end). `tailPosition` is where the first of them is
+   * expected. A frame that did not fit before the ring's end stands at its start.
+   */
+  rangeOf(batchSeq: BatchSeq, tailPosition: Bytes): { readonly position: Bytes; readonly end: Bytes } {
+    assert(batchSeq >= this.first && batchSeq < this.next, `batch is remembered batchSeq=${batchSeq}`)
+    const before = batchSeq === this.first ? tailPosition : this.endOf(batchSeq - 1)
+    const end = this.endOf(batchSeq)
+    if (end === this.logStart) return { position: before, end: this.logStart + this.capacityMax * BLOCK_BYTES }
+    return { position: end > before ? before : this.logStart, end }
+  }
+
+  /** Wrapped: the ring's end is its start. */
+  private endOf(batchSeq: BatchSeq): Bytes {
+    return this.logStart + (this.endBlock[batchSeq % this.capacity] as number) * BLOCK_BYTES
+  }
+
   /** Forgets the batches before `batchSeq`. */
   dropBefore(batchSeq: BatchSeq): void {
     assert(batchSeq >= this.first && batchSeq <= this.next, `trim is inside the log batchSeq=${batchSeq}`)

@@ -12,12 +12,20 @@ import { assert } from '../../base/assert.ts'
 import { CacheError, type IoError } from '../../base/errors.ts'
 import type { BatchSeq, Bytes, Epoch, Ms, Run, Seq } from '../../base/units.ts'
 import type { BatchBuilder, SealFields } from '../batch/batch-builder.ts'
+import type { BatchView } from '../batch/batch-view.ts'
 import type { AlignedMemory, IoDone, Storage } from '../io/storage.ts'
 import type { BatchMarks } from './batch-marks.ts'
 import { currentLogUuid, keepsLineage, pruneLineage } from './lineage.ts'
 import type { LogRing } from './log-ring.ts'
 import { compareRuns, LogRecovery, type RecoveryOptions, type RecoveryReport } from './recovery.ts'
-import { EDGE_HASHES, type LogTail, SUPERBLOCK_SLOTS, type Superblock, uuidBytes } from './superblock.ts'
+import {
+  EDGE_HASHES,
+  type LineageEntry,
+  type LogTail,
+  SUPERBLOCK_SLOTS,
+  type Superblock,
+  uuidBytes,
+} from './superblock.ts'
 import { newestSuperblock, readSlots, SUPERBLOCK_COPIES, SuperblockWriter } from './superblock-store.ts'
 
 export { currentLogUuid, promotePending } from './lineage.ts'
@@ -67,6 +75,8 @@ export type NewJournal = Pick<
   readonly intent?: string
   /** Where numbering begins; absent = batch 1, seq 1. */
   readonly begin?: Pick<LogTail, 'batchSeq' | 'seq' | 'previousHash'>
+  /** Names of the log that is copied here; absent = one, `logUuid`, from the first batch on. */
+  readonly lineage?: readonly LineageEntry[]
 }
 
 export interface AppendFields {
@@ -190,6 +200,10 @@ export class Journal {
   get freeBytes(): Bytes {
     return this.ring.freeBytes
   }
+  /** headerHash of the last batch, in flight or complete; 0 where there never was one. */
+  get lastHash(): bigint {
+    return this.seal.previousHash
+  }
   get isEmpty(): boolean {
     return this.appendedBatchSeq < this.durable.tail.batchSeq
   }
@@ -226,8 +240,9 @@ export class Journal {
   /**
    * Seals the batch and writes it at the head. The caller has asked canAppend (or canAppendReserved), no append is in
    * flight and none has failed. The builder belongs to the journal until `done`, which may run before this returns.
+   * `onSealed` runs before the write begins, which may take the thread: the frame is on its way to the peers by then.
    */
-  append(builder: BatchBuilder, fields: AppendFields, done: IoDone): void {
+  append(builder: BatchBuilder, fields: AppendFields, done: IoDone, onSealed?: () => void): void {
     assert(this.inFlight === null && this.failure === null, 'no append is in flight or failed')
     assert(this.ownership !== null, 'ownership is set')
     const { seal, lastAppend } = this
@@ -248,7 +263,52 @@ export class Journal {
     lastAppend.firstSeq = seal.firstSeq
     lastAppend.batchSeq = seal.batchSeq
     this.inFlight = done
+    onSealed?.()
     this.storage.write(builder.buffer, builder.frameStart, frameBytes, position, this.onAppended)
+  }
+
+  /**
+   * Writes a batch that another copy of this log holds, byte for byte (rule 3.3), before this engine owns the log. The
+   * view has parsed the frame, its payload was checked, its buffer comes from AlignedMemory and belongs to the journal
+   * until `done`. Throws CacheError where the batch does not follow the last one or finds no room.
+   */
+  adopt(view: BatchView, done: IoDone): void {
+    assert(this.inFlight === null && this.failure === null, 'no append is in flight or failed')
+    assert(this.ownership === null, 'a batch is adopted before the log is owned')
+    const { seal, lastAppend } = this
+    const { batchSeq, firstSeq, frameBytes, start } = view
+    if (batchSeq !== this.appendedBatchSeq + 1 || view.previousHash !== seal.previousHash) {
+      throw new CacheError('corrupt', 'CACHE_LOG_DIFFERS', `a copied batch does not follow batchSeq=${batchSeq}`)
+    }
+    if (!this.ring.fitsReserved(frameBytes)) throw logTooSmall(this.durable.geometry.logBytes)
+    const position = this.ring.take(frameBytes)
+    seal.previousHash = view.headerHash
+    seal.ackedSeq = Math.max(seal.ackedSeq, view.ackedSeq)
+    this.appendedBatchSeq = batchSeq
+    this.appendedSeq = view.lastSeq
+    this.marks.push(this.ring.head, view.lastSeq + 1, view.headerHash)
+    lastAppend.position = position
+    lastAppend.payloadPosition = position + view.payloadOffset
+    lastAppend.firstSeq = firstSeq
+    lastAppend.batchSeq = batchSeq
+    this.inFlight = done
+    this.storage.write(view.buffer, start, frameBytes, position, this.onAppended)
+  }
+
+  /**
+   * Reads the frame of a complete batch to the start of `buffer` (from AlignedMemory, at least frameBytesMax long).
+   * `done` gets its length, or 0 when the batch has been trimmed, also meanwhile. What was read is not verified.
+   */
+  readBatch(batchSeq: BatchSeq, buffer: Buffer, done: (error: IoError | null, frameBytes: Bytes) => void): void {
+    assert(batchSeq <= this.completeBatchSeq, `the batch is complete batchSeq=${batchSeq}`)
+    if (batchSeq < this.durable.tail.batchSeq) {
+      done(null, 0)
+      return
+    }
+    const { position, end } = this.marks.rangeOf(batchSeq, this.durable.tail.position)
+    this.storage.read(buffer, 0, end - position, position, (error) =>
+      done(error, error === null && batchSeq >= this.durable.tail.batchSeq ? end - position : 0),
+    )
   }
 
   /**
@@ -327,8 +387,19 @@ export class Journal {
   }
 }
 
+function logTooSmall(logBytes: Bytes): CacheError {
+  return new CacheError(
+    'invalid',
+    'CACHE_LOG_TOO_SMALL',
+    `the log of the other copies does not fit logBytes=${logBytes}`,
+    {
+      remedy: 'Give this node a cache at least as large as that of the node that owned the volume (--cache-size).',
+    },
+  )
+}
+
 function newSuperblock(fields: NewJournal, generation: number): Superblock {
-  const { logUuid, begin, ...rest } = fields
+  const { logUuid, begin, lineage, ...rest } = fields
   const tail = { position: fields.geometry.logStart, batchSeq: 1, seq: 1, previousHash: 0n, ...begin }
   return {
     incarnation: 1,
@@ -342,7 +413,7 @@ function newSuperblock(fields: NewJournal, generation: number): Superblock {
     copy: 1,
     runFirstBatchSeq: tail.batchSeq,
     headBatchSeq: tail.batchSeq,
-    lineage: [{ logUuid, firstBatchSeq: tail.batchSeq }],
+    lineage: lineage ?? [{ logUuid, firstBatchSeq: tail.batchSeq }],
     pendingLineage: null,
     tail,
   }

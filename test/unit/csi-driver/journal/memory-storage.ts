@@ -22,9 +22,12 @@ export class MemoryStorage implements Storage {
   /** The next write fails with EIO and leaves nothing. */
   failNextWrite = false
   failReads = false
+  /** True: reads wait for completeReads(). */
+  holdReads = false
   readBytes = 0
   writes: { position: number; length: number }[] = []
   private held: HeldWrite[] = []
+  private heldReads: (() => void)[] = []
 
   constructor(bytes: Buffer | number) {
     this.bytes = typeof bytes === 'number' ? Buffer.alloc(bytes) : bytes
@@ -42,8 +45,12 @@ export class MemoryStorage implements Storage {
     this.check(buffer, start, length, position)
     this.readBytes += length
     if (this.failReads) return done(new IoError('EIO', 'read failed'))
-    this.bytes.copy(buffer, start, position, position + length)
-    done(null)
+    const finish = (): void => {
+      this.bytes.copy(buffer, start, position, position + length)
+      done(null)
+    }
+    if (this.holdReads) this.heldReads.push(finish)
+    else finish()
   }
 
   write(buffer: Buffer, start: number, length: number, position: number, done: IoDone): void {
@@ -71,6 +78,10 @@ export class MemoryStorage implements Storage {
     if (write === undefined) throw new Error('no write is held')
     write.data.copy(this.bytes, write.position)
     write.done(null)
+  }
+
+  completeReads(): void {
+    for (const finish of this.heldReads.splice(0)) finish()
   }
 
   /** Completes writes until none is held, also those that the callbacks start. */
