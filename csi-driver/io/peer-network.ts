@@ -3,6 +3,9 @@
 import type { IoError } from '../../base/errors.ts'
 import type { ByteStream, Listener, NetworkAddress } from './network.ts'
 
+/** A host name (RFC 1123 subdomain, as Kubernetes names nodes); capitals are tolerated for plain hosts. */
+export const NODE_NAME_PATTERN = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/
+
 /** Length of the value that both ends of one TLS connection derive and nobody else knows (RFC 8446 §7.5). */
 export const EXPORTER_BYTES = 32
 

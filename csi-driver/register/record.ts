@@ -15,8 +15,7 @@ export const UNFENCED_MAX = 8
 export const BACKING_ID_CHARACTERS_MAX = 128
 /** Part of file, device and socket names. */
 export const VOLUME_NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
-/** A host name (RFC 1123 subdomain, as Kubernetes names nodes); capitals are tolerated for plain hosts. */
-export const NODE_NAME_PATTERN = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/
+export { NODE_NAME_PATTERN } from '../io/peer-network.ts'
 export const UUID_PATTERN = /^[0-9a-f]{32}$/
 export const CHANGE_ID_PATTERN = /^[0-9a-f]{16}$/
 export const VOLUME_KEY_PATTERN = /^[0-9a-f]{64}$/
