@@ -26,8 +26,31 @@ export function rowApplies<Facts extends object>(row: DecisionRow<Facts, unknown
   })
 }
 
+/** Rows found before, by the table and the facts: a table is asked for every batch, its combinations are few. */
+const decided = new WeakMap<object, Map<string, DecisionRow<never, unknown>>>()
+
 /** The row for these facts. Asserts that there is exactly one. */
 export function decide<Facts extends object, Decision>(
+  rows: readonly DecisionRow<Facts, Decision>[],
+  facts: Facts,
+): DecisionRow<Facts, Decision> {
+  let known = decided.get(rows)
+  if (known === undefined) decided.set(rows, (known = new Map()))
+  const key = keyOf(facts)
+  const found = known.get(key) as DecisionRow<Facts, Decision> | undefined
+  if (found !== undefined) return found
+  const row = decideAnew(rows, facts)
+  known.set(key, row as DecisionRow<never, unknown>)
+  return row
+}
+
+function keyOf(facts: object): string {
+  let key = ''
+  for (const name in facts) key += `${name}=${String(facts[name as keyof typeof facts])};`
+  return key
+}
+
+function decideAnew<Facts extends object, Decision>(
   rows: readonly DecisionRow<Facts, Decision>[],
   facts: Facts,
 ): DecisionRow<Facts, Decision> {
