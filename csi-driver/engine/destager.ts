@@ -2,7 +2,7 @@
 // generation at a time; the next begins when the fill, the age, an idle backing or somebody in a hurry asks for it.
 import type { Clock, Timer } from '../../base/clock.ts'
 import { CacheError } from '../../base/errors.ts'
-import type { Ms, Seq } from '../../base/units.ts'
+import type { BatchSeq, Ms, Seq } from '../../base/units.ts'
 import type { ScratchPool } from './cache-reader.ts'
 import { DestageFills } from './destage-fills.ts'
 import { CONCURRENCY_MAX, concurrencyAt, shouldBegin } from './destage-rate.ts'
@@ -254,6 +254,17 @@ export class Destager implements GenerationHost {
     const change = edgeHashes === null ? {} : { edgeHashes }
     const error = await once((done) => core.journal.checkpoint(generation.boundaryBatchSeq, change, done))
     if (error !== null) this.events.onCheckpointFailed(error.message)
+    else await this.trimPeers(generation.boundaryBatchSeq)
+  }
+
+  /** The generation goes on covering its records until no peer holds them (2.3). */
+  private async trimPeers(batchSeq: BatchSeq): Promise<void> {
+    let trimmed = false
+    this.core.copies.trim(batchSeq, () => {
+      trimmed = true
+      this.notify()
+    })
+    await this.until(() => trimmed)
   }
 
   private async until(condition: () => boolean): Promise<void> {

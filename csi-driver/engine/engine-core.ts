@@ -13,6 +13,7 @@ import type { ExtentIndex } from './index/extent-index.ts'
 import type { ZeroRanges } from './index/zero-ranges.ts'
 import type { ReadCache } from './read-cache/read-cache.ts'
 import { UnflushedWrites } from './unflushed-writes.ts'
+import { LogCopies } from './log-copies.ts'
 import type { VolumePorts, VolumeSettings } from './volume-settings.ts'
 
 export interface EngineCounters {
@@ -53,6 +54,7 @@ export class EngineCore {
   readonly ports: VolumePorts
   readonly settings: VolumeSettings
   readonly journal: Journal
+  readonly copies: LogCopies
   readonly backing: BackingStore
   readonly index: ExtentIndex
   readonly zeros: ZeroRanges
@@ -111,6 +113,7 @@ export class EngineCore {
     this.ports = parts.ports
     this.settings = parts.settings
     this.journal = parts.journal
+    this.copies = new LogCopies(parts.journal)
     this.backing = parts.backing
     this.index = parts.index
     this.zeros = parts.zeros
@@ -133,6 +136,11 @@ export class EngineCore {
   /** True while anything in the log is newer than the backing. */
   get dirty(): boolean {
     return this.index.dirtySectors > 0 || this.zeros.count > 0
+  }
+
+  /** Rules 1.2 and 8.1: no change of the register is open that forbids answers, and every lease that is needed runs. */
+  get mayAnswer(): boolean {
+    return this.frozen === 0 && this.copies.leaseValid
   }
 
   /** Until all re-sent requests are known, the backing may show a write of the life before that will land once more. */

@@ -31,10 +31,10 @@ export interface ReadPathEvents {
   /** Dirty data could not be read or is not what was written; `message` says where. */
   onDirtyUnreadable(message: string): void
   /**
-   * True when the read may have seen a write past the log that is not answered yet: the host keeps the request and
-   * starts it again after that answer.
+   * True when the read must not be answered: nothing may be at present, or it missed the cache and may have seen a
+   * write past the log that is not answered yet. The host keeps the request and starts it again later.
    */
-  takesBack(request: Request): boolean
+  takesBack(request: Request, missed: boolean): boolean
 }
 
 /** One read on its way; pooled. */
@@ -275,7 +275,7 @@ export class ReadPath {
     if (operation.backingError !== null) this.end(operation, request, REQUEST_EIO)
     else if (operation.cacheResult !== 'ok') this.onBadCache(operation, request)
     else if (this.wasOvertaken(operation) && operation.attempts < ATTEMPTS_MAX) this.retry(operation, request)
-    else if (operation.misses > 0 && this.events.takesBack(request)) this.release(operation)
+    else if (this.events.takesBack(request, operation.misses > 0)) this.release(operation)
     else this.end(operation, request, REQUEST_OK)
   }
 

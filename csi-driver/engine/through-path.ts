@@ -56,6 +56,11 @@ class ThroughOperation implements Request {
   }
 }
 
+interface HeldAnswer {
+  readonly operation: ThroughOperation
+  readonly result: RequestResult
+}
+
 export class ThroughPath {
   private readonly core: EngineCore
   private readonly onRoom: () => void
@@ -63,6 +68,8 @@ export class ThroughPath {
   private keptBytes: Bytes = 0
   private readonly underWay = new Set<ThroughOperation>()
   private bytesUnderWay: Bytes = 0
+  /** Ended, and not answered because nothing may be; bounded as those under way are. */
+  private readonly held: HeldAnswer[] = []
   /** Of those under way: at the backing, and not in a batch of the log. */
   atBacking = 0
 
@@ -200,10 +207,23 @@ export class ThroughPath {
 
   /** Called by the operation's own callback. */
   end(operation: ThroughOperation, result: RequestResult): void {
+    this.atBacking -= 1
+    if (this.core.mayAnswer) this.answer(operation, result)
+    else this.held.push({ operation, result })
+  }
+
+  /** Answers what ended while nothing might be answered (rule 1.2). Call when that may have ended. */
+  answerHeld(): void {
+    while (this.held.length > 0 && this.core.mayAnswer) {
+      const { operation, result } = this.held.shift() as HeldAnswer
+      this.answer(operation, result)
+    }
+  }
+
+  private answer(operation: ThroughOperation, result: RequestResult): void {
     const { user } = operation
     operation.user = null
     operation.seq = 0
-    this.atBacking -= 1
     this.underWay.delete(operation)
     this.bytesUnderWay -= operation.length
     this.keep(operation)

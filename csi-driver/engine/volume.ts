@@ -24,13 +24,14 @@ import type { EngineCore } from './engine-core.ts'
 import { type EngineStatus, engineStatus } from './engine-status.ts'
 import { once } from './generation.ts'
 import { type Opened, VolumeOpening } from './open-volume.ts'
-import { PARKED_REQUESTS_MAX, ParkedRequests } from './parked-requests.ts'
+import { ParkedRequests } from './parked-requests.ts'
+import { PassingRequests } from './passing-requests.ts'
 import { PhaseControl } from './phase-control.ts'
 import { ReadPath } from './read-path.ts'
 import type { RecoveredRequests } from './recovered-requests.ts'
 import type { Request } from './request.ts'
 import { REQUEST_FLUSH, REQUEST_OK, REQUEST_READ, REQUEST_WRITE, REQUEST_ZERO } from './request.ts'
-import { resultOf, ThroughPath } from './through-path.ts'
+import { ThroughPath } from './through-path.ts'
 import type { VolumePorts, VolumeSettings, WritePolicy } from './volume-settings.ts'
 import { WritePath } from './write-path.ts'
 
@@ -54,6 +55,7 @@ export class Volume {
   private readonly fills: CacheFills
   private readonly writes: WritePath
   private readonly through: ThroughPath
+  private readonly passing: PassingRequests
   private readonly admission: Admission
   private readonly destager: Destager
   private readonly phases: PhaseControl
@@ -62,8 +64,6 @@ export class Volume {
   private recoveredWaiting: { readonly request: Request; readonly seq: number }[] = []
   /** Every record up to here is durable on the backing. */
   private backingHasSeq = 0
-  /** Reads and flushes that wait for the end of a freeze, and reads that wait for a write (see `pass`). */
-  private passing: Request[] = []
   private writesHeld = 0
   private suspended = false
   private releasing = false
@@ -80,13 +80,14 @@ export class Volume {
     this.fills = new CacheFills(core)
     this.reads = new ReadPath(core, this.fills, scratch, {
       onDirtyUnreadable: (message) => core.ports.log.event('engine.read_failed', { reason: message }, 'error'),
-      takesBack: (request) => this.waitsForWrite(request),
+      takesBack: (request, missed) => this.passing.takesBack(request, missed),
     })
     this.writes = new WritePath(core, {
       onCommitted: () => this.onProgress(),
       onLogFailed: (error, unlogged) => this.onLogFailed(error.message, unlogged),
     })
     this.through = new ThroughPath(core, () => this.onProgress())
+    this.passing = new PassingRequests(core, this.through, (request) => this.reads.start(request))
     this.writes.unrepliedSeq = () => this.unrepliedSeq()
     this.admission = new Admission(core, this.writes)
     this.destager = new Destager(core, edges, scratch, {
@@ -129,7 +130,7 @@ export class Volume {
     switch (request.kind) {
       case REQUEST_READ:
       case REQUEST_FLUSH:
-        this.pass(request)
+        this.passing.submit(request)
         return
       case REQUEST_WRITE:
       case REQUEST_ZERO:
@@ -166,7 +167,7 @@ export class Volume {
       core: this.core,
       policy: this.phases.policy,
       admission: this.admission,
-      parked: this.parked.count + this.passing.length,
+      parked: this.parked.count + this.passing.count,
       oldestDirtyMs: this.destager.oldestDirtyMs,
       registerError: this.client.lastError,
     })
@@ -212,9 +213,9 @@ export class Volume {
 
   /** I/O is in flight. A logged write that waits for a batch which never starts is none. */
   private isBusy(): boolean {
-    const { core, writes, through, reads, fills } = this
+    const { core, through, reads, fills } = this
     return (
-      writes.inFlight ||
+      core.journal.appendInFlight ||
       through.atBacking > 0 ||
       reads.active > 0 ||
       fills.active > 0 ||
@@ -243,39 +244,6 @@ export class Volume {
     this.edges.resized()
     core.sizeBytes = size
     return size
-  }
-
-  /**
-   * Reads and flushes never stand behind a write that waits for space. Two things hold a read up: a freeze, and a write
-   * past the log to its blocks that is not answered yet: that may be sent again after a crash and land once more, so
-   * that a reader who saw it before would see time run backwards (invariant 8). Logged writes are recognised when they
-   * come again and need no waiting.
-   */
-  private pass(request: Request): void {
-    const isRead = request.kind === REQUEST_READ
-    if (this.core.frozen > 0 || (isRead && this.core.maySeeUnanswered)) this.holdPassing(request)
-    else if (!isRead) this.flush(request)
-    else if (!this.waitsForWrite(request)) this.reads.start(request)
-  }
-
-  /** Holds a read up while a write past the log to its blocks is not answered. */
-  private waitsForWrite(request: Request): boolean {
-    const { through } = this
-    if (through.active === 0 || !through.touches(request.offset, request.length)) return false
-    this.holdPassing(request)
-    return true
-  }
-
-  private holdPassing(request: Request): void {
-    assert(this.passing.length < PARKED_REQUESTS_MAX, `too many requests wait limit=${PARKED_REQUESTS_MAX}`)
-    this.passing.push(request)
-  }
-
-  private releasePassing(): void {
-    if (this.passing.length === 0 || this.core.frozen > 0 || this.core.maySeeUnanswered) return
-    const waiting = this.passing
-    this.passing = []
-    for (const request of waiting) this.pass(request)
   }
 
   /** Sends a write or zero down the path of the present phase; false when it has to wait. `data` is copied. */
@@ -343,14 +311,6 @@ export class Volume {
     )
   }
 
-  private flush(request: Request): void {
-    const { core } = this
-    core.counters.flushes += 1
-    if (core.unflushed.any || (core.phase === 'WriteThrough' && !core.flushBeforeAck)) {
-      core.unflushed.flush((error) => request.complete(resultOf(error)))
-    } else request.complete(REQUEST_OK)
-  }
-
   /** Rule 3.4: a re-sent request whose record is in the log is answered from it, by the rule of the present phase. */
   private isInLog(request: Request): boolean {
     const seq = this.recovered.seqOf(request)
@@ -363,7 +323,7 @@ export class Volume {
 
   private answerRecovered(): void {
     const { core, recoveredWaiting: waiting } = this
-    if (waiting.length === 0 || core.frozen > 0) return
+    if (waiting.length === 0 || !core.mayAnswer) return
     // WriteThrough: dirty=false is settled, so the backing has everything.
     const hasSeq = core.phase === 'WriteBack' || core.phase === 'WriteThrough' ? Infinity : this.backingHasSeq
     this.recoveredWaiting = waiting.filter((item) => item.seq > hasSeq)
@@ -385,9 +345,16 @@ export class Volume {
     this.edges.note(position, length)
   }
 
+  /** Answers and starts what waited for the end of a freeze, for a lease, or for a write. */
+  private answerHeld(): void {
+    this.writes.answerHeld()
+    this.through.answerHeld()
+    this.passing.release()
+  }
+
   /** Something ended: whoever waits looks again. */
   private onProgress(): void {
-    this.releasePassing()
+    this.answerHeld()
     this.release()
     this.destager.poke()
     this.destager.notify()
@@ -409,7 +376,7 @@ export class Volume {
     if (this.releasing || this.suspended) return
     this.releasing = true
     this.answerRecovered()
-    this.releasePassing()
+    this.answerHeld()
     while (this.core.frozen === 0) {
       const item = this.parked.first()
       if (item === null || !this.write(item.request, item.data, 0)) break

@@ -59,6 +59,8 @@ export class WritePath {
   private open: Commit
   private spare: Commit | null
   private flying: Commit | null = null
+  /** The flying batch, durable everywhere, while the gate is closed (rule 1.2): not visible and not answered yet. */
+  private held: Commit | null = null
   private kicking = false
   private idleTimerSet = false
   /** ackedSeq that the newest frame in the log carries. */
@@ -92,11 +94,6 @@ export class WritePath {
 
   get idle(): boolean {
     return this.flying === null && this.open.builder.count === 0
-  }
-
-  /** A batch is being written. */
-  get inFlight(): boolean {
-    return this.flying !== null
   }
 
   /** Free log space for one more record of `length` bytes behind what is collected already. */
@@ -176,7 +173,7 @@ export class WritePath {
     const acked = this.repliedSeq
     this.announcedAckedSeq = acked
     this.core.counters.batches += 1
-    this.core.journal.append(
+    this.core.copies.append(
       commit.builder,
       { ackedSeq: acked, session: this.core.settings.session, wallMs: this.core.ports.clock.wallMs() },
       commit.done,
@@ -190,6 +187,19 @@ export class WritePath {
       this.fail(commit, error)
       return
     }
+    if (this.core.mayAnswer) this.complete(commit)
+    else this.held = commit
+  }
+
+  /** Answers a batch that became durable while nothing might be answered. Call when that may have ended. */
+  answerHeld(): void {
+    const { held } = this
+    if (held === null || !this.core.mayAnswer) return
+    this.held = null
+    this.complete(held)
+  }
+
+  private complete(commit: Commit): void {
     this.apply(commit)
     this.acknowledge(commit)
     commit.builder.reset()
