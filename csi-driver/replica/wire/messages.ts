@@ -34,10 +34,19 @@ export interface BatchEnvelope {
   readonly codec: number
   /** Length of the payload as the header names it, before compression; a multiple of 512. */
   readonly rawPayloadBytes: Bytes
-  /** The header up to its last byte that is not zero. */
+  /** Fixed part and descriptors of the batch header: the zeros behind them, up to the end of its blocks, stay away. */
   readonly header: Buffer
   /** As sent: `rawPayloadBytes` long where the codec is 0. */
   readonly payload: Buffer
+}
+
+/** Where the bytes of an envelope stand: the body of an APPEND or BATCH frame is buffer[start, start+length). */
+export interface BodyInMemory {
+  readonly buffer: Buffer
+  readonly start: number
+  readonly length: Bytes
+  /** xxHash64 of these bytes, as in the frame header. */
+  readonly hash: bigint
 }
 
 export type BatchMessage = { readonly type: 'APPEND' | 'BATCH' } & BatchEnvelope
@@ -96,3 +105,13 @@ export type StoreMessage =
   | { readonly type: 'STATE_IS'; readonly state: VolumeState }
 
 export type WireMessage = EngineMessage | StoreMessage
+export type MessageType = WireMessage['type']
+export type MessageOf<Type extends MessageType> = Extract<WireMessage, { readonly type: Type }>
+
+/** Who sends. */
+export type Side = 'engine' | 'store'
+/** What the other side gets to see: a batch comes with the place of its body, of which header and payload are views. */
+export type Received<Message extends WireMessage> = Message extends { readonly type: 'APPEND' | 'BATCH' }
+  ? Message & { readonly body: BodyInMemory }
+  : Message
+export type MessageFrom<From extends Side> = Received<From extends 'engine' ? EngineMessage : StoreMessage>
