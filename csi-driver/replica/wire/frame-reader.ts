@@ -2,7 +2,7 @@
 // body and what arrived while a batch waits for room, and nothing is taken for a frame before its header is whole, its
 // CRC right and its type, version, length and sequence allowed. After a problem it is silent for good: where the next
 // frame begins is unknown, and the connection is to be closed. It has no clock: who uses it closes connections whose
-// `isInsideFrame` stays true for too long. Format: docs/formats/wire.md.
+// `isInsideFrame` stays true while `framesRead` stands still. Format: docs/formats/wire.md.
 import { assert } from '../../../base/assert.ts'
 import { CacheError } from '../../../base/errors.ts'
 import type { Bytes } from '../../../base/units.ts'
@@ -118,7 +118,17 @@ export class FrameReader<From extends Side> {
 
   /** A frame has begun and is not whole. */
   get isInsideFrame(): boolean {
-    return this.headerFilled > 0 || this.keptBytes > 0
+    return this.headerFilled > 0
+  }
+
+  /** A batch waits for a buffer of ours: no fault of the other side. */
+  get isWaiting(): boolean {
+    return this.state === 'waiting'
+  }
+
+  /** Whole frames so far (modulo 2^32): one that lasts while this stands still is a slow one. */
+  get framesRead(): number {
+    return (this.expectedSequence - FIRST_SEQUENCE) >>> 0
   }
 
   /** What the reader itself holds, buffers of bodyBuffer apart. */

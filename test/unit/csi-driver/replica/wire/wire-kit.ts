@@ -1,11 +1,13 @@
 // What the tests of the wire share: batches as frames of the log, any message as an arbitrary, a pair of encoder and
 // reader that counts sequences, and chunkings of a stream.
 import fc from 'fast-check'
+import { crc32 } from '../../../../../base/crc32.ts'
+import { xxhash64 } from '../../../../../base/xxhash64.ts'
 import { BatchBuilder } from '../../../../../csi-driver/batch/batch-builder.ts'
 import { BATCH_RECORDS_MAX, HEADER_BLOCK_BYTES, headerBlocksFor } from '../../../../../csi-driver/batch/batch-format.ts'
 import type { LogName, RefusalCode, VolumeState } from '../../../../../csi-driver/protocol/stored-log.ts'
 import { type BatchFrame, envelopeOf } from '../../../../../csi-driver/replica/wire/envelope.ts'
-import { nextSequence } from '../../../../../csi-driver/replica/wire/frame.ts'
+import { FRAME_HEADER, FRAME_HEADER_BYTES, nextSequence } from '../../../../../csi-driver/replica/wire/frame.ts'
 import {
   type FrameProblem,
   FrameReader,
@@ -20,7 +22,7 @@ import type {
   StoreMessage,
   WireMessage,
 } from '../../../../../csi-driver/replica/wire/messages.ts'
-import { HANDSHAKE, WIRE_VERSIONS, type WireVersions } from '../../../../../csi-driver/replica/wire/versions.ts'
+import { HANDSHAKE, WIRE_VERSIONS } from '../../../../../csi-driver/replica/wire/versions.ts'
 import { build, type Entry, frameOf, heapMemory, SEAL } from '../../batch/batch-kit.ts'
 
 export { SEAL }
@@ -203,7 +205,7 @@ export const HELLO: EngineMessage = {
 /** The messages as one stream of bytes. */
 export function streamOf(
   messages: readonly (WireMessage | { readonly type: string })[],
-  { version = 1, sequence = 1, versions = WIRE_VERSIONS as WireVersions } = {},
+  { version = 1, sequence = 1, versions = WIRE_VERSIONS } = {},
 ): Buffer {
   let next = sequence
   const parts = messages.flatMap((message) => {
@@ -212,6 +214,15 @@ export function streamOf(
     return frame
   })
   return Buffer.concat(parts)
+}
+
+/** Changes a frame so that body hash and header checksum fit again: what no accident leaves, but somebody may send. */
+export function forge(frame: Buffer, change: (frame: Buffer) => void): Buffer {
+  const forged = Buffer.from(frame)
+  change(forged)
+  forged.writeBigUInt64LE(xxhash64(forged, FRAME_HEADER_BYTES, forged.length), FRAME_HEADER.offsets.bodyHash)
+  forged.writeUInt32LE(crc32(forged, 0, FRAME_HEADER.offsets.headerCrc), FRAME_HEADER.offsets.headerCrc)
+  return forged
 }
 
 /** The same bytes in pieces of these lengths, over and over. */
