@@ -1,0 +1,350 @@
+// One volume in the replica store: a synchronous machine between the connections of its engines and the store. What may
+// be done is decided by protocol/store-table.ts; here stands in which order.
+//   - One engine at a time. A HELLO that is not refused ends every other connection before anything else of the volume
+//     is processed; what the store is writing for the old one completes first, what waited is dropped (3.3).
+//   - Promise, epoch and run are durable before the engine is welcomed (S2, 3.3).
+//   - Orders are carried out one after the other, in the order of their arrival; heartbeats and releases are answered at
+//     once, past everything that waits.
+//   - A batch is acknowledged when the store's write has ended well, not before. After a failed write the volume refuses
+//     everybody until the process starts anew: what is durable is no longer known.
+//   - Bounded: orders by ORDERS_WAITING_MAX, bytes by its share (byte-shares.ts); above either its stream is not read.
+import { assert } from '../../../base/assert.ts'
+import { BoundedQueue } from '../../../base/bounded-queue.ts'
+import type { Bytes, Ms } from '../../../base/units.ts'
+import type { HelloFacts } from '../../protocol/store-rows.ts'
+import { heartbeatDecision, helloDecision, orderDecision } from '../../protocol/store-table.ts'
+import type { VolumeState } from '../../protocol/stored-log.ts'
+import { BatchCheck } from './batch-check.ts'
+import type { ShareAccount } from './byte-shares.ts'
+import type { EngineLink, Refusal } from './engine-link.ts'
+import type { Writer } from './fair-writes.ts'
+import { ORDERS_WAITING_MAX } from './limits.ts'
+import { makeOrder } from './orders.ts'
+import { refusalOf, storeRefusal } from './refusals.ts'
+import type { HeldVolume } from './store-port.ts'
+import { VolumeCounters } from './volume-counters.ts'
+import type { AppendOrder, Order, OrderedVolume, RunningOrder, VolumeHost } from './volume-host.ts'
+
+/** Orders that may wait at most; a stream that is not read may still deliver what was on its way. */
+const ORDERS_MAX = 4 * ORDERS_WAITING_MAX
+
+export interface NewVolume {
+  readonly volume: string
+  readonly volumeUuid: string
+  readonly volumeKey: Buffer
+}
+
+export class VolumeReplica implements Writer, OrderedVolume {
+  readonly host: VolumeHost
+  readonly identity: NewVolume
+  readonly share: ShareAccount
+  readonly counters = new VolumeCounters()
+  /** Why everybody is refused; null: nobody is. */
+  failure: string | null = null
+  /** The engine that orders. */
+  link: EngineLink | null = null
+  /** The last heartbeat that was answered, on the boot clock; null: none in this life of the store. */
+  lastHeartbeatAtMs: Ms | null = null
+  /** RELEASE came after that heartbeat. */
+  released = false
+  /** null: not yet in the store. */
+  private stored: HeldVolume | null
+  /** An engine whose HELLO was accepted and whose promise and run are not yet durable. */
+  private arrival: EngineLink | null = null
+  private readonly orders = new BoundedQueue<Order>(ORDERS_MAX)
+  private readonly check: BatchCheck
+  /** An order of the store is in flight, or `running` is. */
+  private busy = false
+  private running: RunningOrder | null = null
+  private waitsForTurn = false
+  private paused = false
+  private pumping = false
+  private onIdle: (() => void) | null = null
+
+  constructor(host: VolumeHost, identity: NewVolume, held: HeldVolume | null) {
+    this.host = host
+    this.identity = identity
+    this.stored = held
+    this.share = host.shares.open()
+    this.check = new BatchCheck(identity.volumeUuid, host.headerScratch)
+  }
+
+  get connected(): boolean {
+    return this.link !== null || this.arrival !== null
+  }
+
+  /** Nothing of it is in flight in the store. */
+  get isIdle(): boolean {
+    return !this.busy
+  }
+
+  get waitingOrders(): number {
+    return this.orders.size
+  }
+
+  get isStored(): boolean {
+    return this.stored !== null
+  }
+
+  /** Only where the volume is in the store; as it is before any engine is welcomed. */
+  get held(): HeldVolume {
+    assert(this.stored !== null, 'the volume is in the store')
+    return this.stored
+  }
+
+  /** A HELLO whose proof was looked at. Answered by welcome or refuse of the link, perhaps later. */
+  greet(link: EngineLink, proof: HelloFacts['proof'], room: boolean): void {
+    if (this.failure !== null) {
+      link.refuse({ code: 'io', message: this.failure })
+      return
+    }
+    const { purpose, epoch, run } = link
+    const { label, then } = helloDecision({ purpose, epoch, run, proof, room }, this.newestState())
+    if (typeof then === 'object') {
+      link.refuse(refusalOf(then, `epoch=${epoch} run=${run}`))
+      return
+    }
+    assert(then !== 'drop', `a HELLO is answered row=${label}`)
+    this.endEngines(link)
+    this.arrival = link
+    this.pump()
+  }
+
+  /** An order of a welcomed engine. Takes over the body of an APPEND. */
+  receive(link: EngineLink, order: Order): void {
+    if (link !== this.link) {
+      this.drop(order)
+      return
+    }
+    if (order.type === 'HEARTBEAT') {
+      this.heartbeat(link, order.number)
+      return
+    }
+    if (order.type === 'RELEASE') {
+      this.release(link)
+      return
+    }
+    if (this.orders.isFull) {
+      this.drop(order)
+      this.refuse(link, { code: 'too-many', message: `too many orders wait limit=${ORDERS_MAX}` })
+      return
+    }
+    if (order.type === 'APPEND') {
+      // By what it takes in memory, which is the size of its buffer.
+      this.host.shares.take(this.share, order.body.buffer.length)
+      this.counters.receivedBytes += order.body.length
+    }
+    this.orders.push(order)
+    this.throttle()
+    this.pump()
+  }
+
+  /** What the link has sent is on its way; a FETCH may go on. */
+  drained(link: EngineLink): void {
+    if (link === this.link) this.running?.drained()
+  }
+
+  /** The connection is over, by whatever side. */
+  lost(link: EngineLink): void {
+    link.present = false
+    if (link === this.arrival) this.arrival = null
+    if (link !== this.link) return
+    this.link = null
+    this.dropOrders()
+  }
+
+  /** Refuses the engine and ends its connection; the volume stays. */
+  refuse(link: EngineLink, refusal: Refusal): void {
+    this.lost(link)
+    link.refuse(refusal)
+  }
+
+  /** Refuses everybody; resolves when nothing of the volume is in flight in the store any more. */
+  stop(refusal: Refusal): Promise<void> {
+    this.failure ??= refusal.message
+    for (const link of [this.link, this.arrival]) if (link !== null) this.refuse(link, refusal)
+    return new Promise((resolve) => {
+      if (this.busy) this.onIdle = resolve
+      else resolve()
+    })
+  }
+
+  get writeBytes(): Bytes {
+    const order = this.orders.peek()
+    return order?.type === 'APPEND' ? order.body.length : 0
+  }
+
+  /** Its turn among the volumes: decides about the batch that waits longest, and writes it. */
+  beginWrite(): void {
+    this.waitsForTurn = false
+    const order = this.orders.take()
+    assert(order?.type === 'APPEND', 'a batch waits for its turn')
+    const { link, held } = this
+    assert(link !== null, 'its engine is there')
+    this.busy = true
+    const decision = this.check.decide(link, held, order)
+    const { batchSeq } = this.check.envelope
+    if (decision === 'store') {
+      const begunMs = this.host.clock.monotonicMs()
+      held.append(order.body, (error) => {
+        this.counters.noteWrite(order.body.length, this.host.clock.monotonicMs() - begunMs)
+        // A link that has been ended meanwhile hears nothing; the one that followed learns the end from its welcome.
+        if (error === null && link.present) link.send({ type: 'APPENDED', batchSeq })
+        this.endTurn(order, error)
+      })
+      return
+    }
+    if (decision === 'duplicate') {
+      this.counters.duplicateBatches += 1
+      link.send({ type: 'APPENDED', batchSeq })
+    } else if (decision !== 'drop') this.refuse(link, decision)
+    this.endTurn(order, null)
+  }
+
+  /** For an order: nothing of it is in flight any more, whatever its outcome. The next one may begin. */
+  orderEnded(error: Error | null): void {
+    this.running = null
+    this.busy = false
+    this.throttle()
+    if (error !== null) this.storeFailed(error)
+    if (this.onIdle !== null) {
+      this.onIdle()
+      this.onIdle = null
+    }
+    this.pump()
+  }
+
+  private endTurn({ body }: AppendOrder, error: Error | null): void {
+    this.host.shares.give(this.share, body.buffer.length)
+    this.host.bodies.give(body.buffer)
+    this.orderEnded(error)
+    this.host.writes.ended(body.length)
+  }
+
+  /** Begins what can begin. A loop and not a recursion: a store in memory ends each order within the call. */
+  private pump(): void {
+    if (this.pumping) return
+    this.pumping = true
+    while (!this.busy && this.beginNext());
+    this.pumping = false
+  }
+
+  /** False: nothing is there that could begin now. */
+  private beginNext(): boolean {
+    if (this.arrival !== null) {
+      this.admit(this.arrival)
+      return true
+    }
+    const order = this.orders.peek()
+    if (order === undefined || this.link === null || this.waitsForTurn) return false
+    if (order.type === 'APPEND') {
+      this.waitsForTurn = true
+      this.host.writes.request(this)
+      return true
+    }
+    this.orders.take()
+    this.throttle()
+    this.busy = true
+    this.running = makeOrder(this, this.link, order)
+    this.running.begin()
+    return true
+  }
+
+  /** One step towards the welcome: the volume in the store, then promise and run in it, then the answer. */
+  private admit(link: EngineLink): void {
+    const held = this.stored
+    if (held === null) {
+      this.busy = true
+      this.host.store.create(this.identity, (error, volume) => {
+        this.stored = volume
+        this.orderEnded(error)
+      })
+      return
+    }
+    const { promise, epoch, run } = held.state
+    if (promise !== link.epoch || epoch !== link.epoch || run !== link.run) {
+      this.busy = true
+      held.update({ promise: link.epoch, epoch: link.epoch, run: link.run }, (error) => this.orderEnded(error))
+      return
+    }
+    this.arrival = null
+    this.link = link
+    this.paused = false
+    link.welcome(held)
+  }
+
+  /** The state with what those who are on their way in will make of it; null: the volume is unknown. */
+  private newestState(): VolumeState | null {
+    const newest = this.arrival ?? this.link
+    if (newest === null) return this.stored?.state ?? null
+    const { epoch, run } = newest
+    return { promise: epoch, epoch, run, log: this.stored?.state.log ?? null }
+  }
+
+  /** Ends every connection in favour of `newer`. */
+  private endEngines(newer: EngineLink): void {
+    for (const link of [this.link, this.arrival]) {
+      if (link === null) continue
+      this.lost(link)
+      if (link.epoch === newer.epoch && link.run === newer.run) link.close()
+      else {
+        const code = link.epoch === newer.epoch ? 'run-old' : 'epoch-old'
+        link.refuse({ code, message: `a newer engine has come epoch=${newer.epoch} run=${newer.run}` })
+      }
+    }
+  }
+
+  private heartbeat(link: EngineLink, number: number): void {
+    const { label, then } = heartbeatDecision(link, this.held.state)
+    if (typeof then === 'object') return this.refuse(link, refusalOf(then, `row=${label}`))
+    if (then === 'drop') return
+    this.lastHeartbeatAtMs = this.host.clock.bootMs()
+    this.released = false
+    this.counters.heartbeats += 1
+    link.send({ type: 'ALIVE', number })
+  }
+
+  private release(link: EngineLink): void {
+    const { label, then } = orderDecision(link, 'RELEASE', this.held.state)
+    if (typeof then === 'object') return this.refuse(link, refusalOf(then, `row=${label}`))
+    if (then === 'drop') return
+    this.released = true
+    link.send({ type: 'RELEASED' })
+  }
+
+  private storeFailed(error: Error): void {
+    const refusal = storeRefusal(error)
+    if (refusal.code === 'io') {
+      this.failure ??= refusal.message
+      this.host.log.event('replica.receiver.volume_failed', { reason: error.message }, 'error')
+    }
+    for (const link of [this.link, this.arrival]) if (link !== null) this.refuse(link, refusal)
+  }
+
+  private dropOrders(): void {
+    if (this.waitsForTurn) {
+      this.waitsForTurn = false
+      this.host.writes.withdraw(this)
+    }
+    for (let order = this.orders.take(); order !== undefined; order = this.orders.take()) {
+      if (order.type === 'APPEND') this.host.shares.give(this.share, order.body.buffer.length)
+      this.drop(order)
+    }
+    this.running?.cancel()
+  }
+
+  private drop(order: Order): void {
+    if (order.type === 'APPEND') this.host.bodies.give(order.body.buffer)
+  }
+
+  private throttle(): void {
+    const limit = this.paused ? ORDERS_WAITING_MAX / 2 : ORDERS_WAITING_MAX
+    const full = this.share.isFull || this.orders.size >= limit
+    if (full === this.paused || this.link === null) return
+    this.paused = full
+    if (full) {
+      this.counters.pauses += 1
+      this.link.pause()
+    } else this.link.resume()
+  }
+}
