@@ -3,6 +3,7 @@
 import { assert } from '../../../base/assert.ts'
 import { isU53 } from '../../../base/bytes.ts'
 import { bytes, defineLayout, u64, u64big, u8, zeros } from '../../../base/layout.ts'
+import type { Bytes } from '../../../base/units.ts'
 import { LOG_NAMES_MAX, type VolumeState } from '../../protocol/stored-log.ts'
 import { type BodyCodec, demand, emptyBody, flagOf, refuse, structBody, uuidBytes, uuidOf } from './body-codec.ts'
 import type { MessageOf, MessageType } from './messages.ts'
@@ -66,12 +67,16 @@ export const PROMOTE_BODY = defineLayout('PROMOTE', {
   logUuid: bytes(16, 'the pending name that the register now holds'),
 })
 
-/** A body that is one number: one per write or per second, so without a detour by the layout. */
-function numberBody<Message>(get: (message: Message) => number, make: (value: number) => Message): BodyCodec<Message> {
+/** A body whose only field is a u64: there is one per write or per second, so without a detour by the layout's fields. */
+function numberBody<Message>(
+  { size }: { readonly size: Bytes },
+  get: (message: Message) => number,
+  make: (value: number) => Message,
+): BodyCodec<Message> {
   return {
-    bytesMin: 8,
-    bytesMax: 8,
-    size: () => 8,
+    bytesMin: size,
+    bytesMax: size,
+    size: () => size,
     encode(message, buffer, start) {
       const value = get(message)
       assert(isU53(value), `number fits value=${value}`)
@@ -156,10 +161,12 @@ function stateBodyOf<Message extends { readonly state: VolumeState }>(
 
 export const BODIES_V1: Bodies = {
   TRIM: numberBody(
+    BATCH_NUMBER_BODY,
     ({ batchSeq }) => batchSeq,
     (batchSeq) => ({ type: 'TRIM', batchSeq }),
   ),
   HEARTBEAT: numberBody(
+    BEAT_BODY,
     ({ number }) => number,
     (number) => ({ type: 'HEARTBEAT', number }),
   ),
@@ -179,14 +186,17 @@ export const BODIES_V1: Bodies = {
   ),
   STATE: emptyBody({ type: 'STATE' }),
   APPENDED: numberBody(
+    BATCH_NUMBER_BODY,
     ({ batchSeq }) => batchSeq,
     (batchSeq) => ({ type: 'APPENDED', batchSeq }),
   ),
   TRIMMED: numberBody(
+    BATCH_NUMBER_BODY,
     ({ batchSeq }) => batchSeq,
     (batchSeq) => ({ type: 'TRIMMED', batchSeq }),
   ),
   ALIVE: numberBody(
+    BEAT_BODY,
     ({ number }) => number,
     (number) => ({ type: 'ALIVE', number }),
   ),
@@ -194,6 +204,7 @@ export const BODIES_V1: Bodies = {
   LEARNING: emptyBody({ type: 'LEARNING' }),
   SEALED: stateBodyOf((state) => ({ type: 'SEALED', state })),
   SEAL_WAIT: numberBody(
+    SEAL_WAIT_BODY,
     ({ remainingMs }) => Math.ceil(remainingMs),
     (remainingMs) => ({ type: 'SEAL_WAIT', remainingMs }),
   ),

@@ -1,6 +1,30 @@
 // Proves: every message of either side comes out of the reader as it went into the encoder, in whatever pieces its bytes
 // arrive; what no peer would accept is an assertion of the encoder.
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
+import { LOG_NAMES_MAX } from '../../../../../csi-driver/protocol/stored-log.ts'
+import {
+  BATCH_NUMBER_BODY,
+  BEAT_BODY,
+  FETCH_BODY,
+  FETCH_END_BODY,
+  LEARN_BODY,
+  PREPARE_BODY,
+  PROMOTE_BODY,
+  SEAL_BODY,
+  SEAL_WAIT_BODY,
+} from '../../../../../csi-driver/replica/wire/bodies-v1.ts'
+import { ENVELOPE, ENVELOPE_BYTES_MAX } from '../../../../../csi-driver/replica/wire/envelope.ts'
+import { FRAME_HEADER } from '../../../../../csi-driver/replica/wire/frame.ts'
+import { KEPT_BYTES_MAX } from '../../../../../csi-driver/replica/wire/frame-reader.ts'
+import {
+  HELLO_BODY,
+  REFUSAL_NUMBERS,
+  REFUSED_BODY,
+  WELCOME_BODY,
+} from '../../../../../csi-driver/replica/wire/handshake-bodies.ts'
+import { bodyLimits, HANDSHAKE, WIRE_VERSIONS } from '../../../../../csi-driver/replica/wire/versions.ts'
+import { LOG_NAME, VOLUME_STATE } from '../../../../../csi-driver/replica/wire/volume-state-body.ts'
 import type { WireMessage } from '../../../../../csi-driver/replica/wire/messages.ts'
 import { encodeMessage } from '../../../../../csi-driver/replica/wire/message-codec.ts'
 import { chunksOf, engineMessage, HELLO, hello, listen, storeMessage, streamOf, WELCOME, welcome } from './wire-kit.ts'
@@ -67,4 +91,21 @@ test.each<[string, WireMessage]>([
 test('asserts that the version has the message', () => {
   expect(() => encodeMessage({ type: 'STATE' }, { version: 2, sequence: 1 })).toThrow('version=2')
   expect(() => encodeMessage({ type: 'NONSENSE' }, mark)).toThrow('type=NONSENSE')
+})
+
+test('the document shows the declared tables', () => {
+  const page = readFileSync('docs/formats/wire.md', 'utf8')
+  const bodies = [BATCH_NUMBER_BODY, BEAT_BODY, LEARN_BODY, SEAL_BODY, SEAL_WAIT_BODY, FETCH_BODY, FETCH_END_BODY]
+  const structs = [FRAME_HEADER, HELLO_BODY, WELCOME_BODY, REFUSED_BODY, VOLUME_STATE, LOG_NAME, ENVELOPE, PREPARE_BODY]
+  for (const layout of [...bodies, ...structs, PROMOTE_BODY]) expect(page).toContain(layout.dump())
+  for (const [code, number] of Object.entries(REFUSAL_NUMBERS)) expect(page).toContain(`\n| ${number} | ${code} | `)
+  for (const table of [HANDSHAKE, ...WIRE_VERSIONS.values()]) {
+    for (const { code, type, from, bytesMin, bytesMax } of table.byCode.values()) {
+      const length = bytesMin === bytesMax ? `${bytesMin}` : `${bytesMin} to ${bytesMax}`
+      expect(page).toContain(`\n| ${code} | ${type} | ${from} | ${table.number} | ${length} | `)
+    }
+  }
+  for (const limit of [ENVELOPE_BYTES_MAX, bodyLimits(WIRE_VERSIONS).smallBytesMax, KEPT_BYTES_MAX, LOG_NAMES_MAX]) {
+    expect(page).toContain(` | ${limit} |\n`)
+  }
 })
