@@ -12,6 +12,7 @@ export const COMMANDS: ReadonlyMap<string, Load> = new Map<string, Load>([
   ['stop', async () => (await import('./stop.ts')).stopCommand],
   ['resize', async () => (await import('./resize.ts')).resizeCommand],
   ['upgrade', async () => (await import('./upgrade.ts')).upgradeCommand],
+  ['pki', async () => (await import('./pki.ts')).pkiCommand],
   ['inspect', async () => (await import('./inspect.ts')).inspectCommand],
   ['verify', async () => (await import('./verify.ts')).verifyCommand],
   ['self-test', async () => (await import('./self-test.ts')).selfTestCommand],

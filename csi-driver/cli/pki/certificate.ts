@@ -1,7 +1,7 @@
 // One certificate, signed: what stands in those of the CA and of the nodes, and the call of `openssl ca` that makes one.
 // Keys are EC P-256, made by Node. A certificate begins an hour before it was made, so that hosts whose clocks differ by
 // less accept a fresh one.
-import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Openssl } from './openssl.ts'
 
@@ -65,11 +65,6 @@ export async function signCertificate(
     ...signing,
   ])
   return readFile(out, 'utf8')
-}
-
-/** True when `key` (PEM, private) belongs to the public key `publicKeyPem`. */
-export function belongsTogether(key: string, publicKeyPem: string): boolean {
-  return createPublicKey(key).export({ type: 'spki', format: 'pem' }).toString() === publicKeyPem
 }
 
 /** YYYYMMDDHHMMSSZ */

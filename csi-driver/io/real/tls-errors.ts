@@ -21,6 +21,7 @@ const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/ALERT_(UNKNOWN_CA|CERTIFICATE_UNKNOWN|BAD_CERTIFICATE)/, 'the other side does not accept our certificate, which may be of another CA'],
   [/ALERT_CERTIFICATE_EXPIRED/, `the other side finds our certificate expired, ${CLOCKS}`],
   [/ALERT_CERTIFICATE_REQUIRED/, 'the other side asks for our certificate'],
+  [/^(ECONNRESET|EPIPE)$/, 'the other side broke off, perhaps since it does not accept our certificate'],
   [/UNSUPPORTED_PROTOCOL|ALERT_PROTOCOL_VERSION/, 'the other side does not speak TLS 1.3'],
   [/WRONG_VERSION_NUMBER|HTTP_REQUEST|PACKET_LENGTH_TOO_LONG|UNEXPECTED_MESSAGE|BAD_RECORD_TYPE/, 'the other side does not speak TLS'],
 ]

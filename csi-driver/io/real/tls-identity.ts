@@ -9,6 +9,7 @@ import { createSecureContext, type SecureContext, type SecureContextOptions } fr
 import { CacheError } from '../../../base/errors.ts'
 import type { Ms } from '../../../base/units.ts'
 import { NODE_NAME_PATTERN } from '../peer-network.ts'
+import { errnoName } from './errno.ts'
 
 export const TLS_FILES = ['ca.crt', 'tls.crt', 'tls.key'] as const
 export type TlsFile = (typeof TLS_FILES)[number]
@@ -42,8 +43,7 @@ export function readTlsTexts(tlsDir: string): TlsTexts {
     try {
       text = readFileSync(path, 'utf8')
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
-      throw problem('CACHE_TLS_UNREADABLE', `cannot be read file=${path} cause=${code}`, {
+      throw problem('CACHE_TLS_UNREADABLE', `cannot be read file=${path} errno=${errnoName(error)}`, {
         remedy: `--tls-dir must hold ${TLS_FILES.join(', ')}. Make them with: forebay pki issue NODE`,
         cause: error,
       })

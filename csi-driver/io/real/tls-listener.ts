@@ -2,7 +2,7 @@
 // time limit; then the handshake, with the identity that is in force at that moment.
 // Sessions are never resumed: each connection proves its certificate anew.
 import { createServer, type Server, type Socket } from 'node:net'
-import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from 'node:tls'
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls'
 
 import type { IoError } from '../../../base/errors.ts'
 import type { Ms } from '../../../base/units.ts'
@@ -12,7 +12,7 @@ import type { PeerStream } from '../peer-network.ts'
 import { toIoError } from './errno.ts'
 import { HANDSHAKE_TIMEOUT_CODE, tlsReason } from './tls-errors.ts'
 import type { TlsFiles } from './tls-files.ts'
-import { nodeNameOf, type TlsIdentity } from './tls-identity.ts'
+import { nodeNameOf } from './tls-identity.ts'
 import type { TlsRefusals } from './tls-refusals.ts'
 import { TLS_SOCKET, TlsStream } from './tls-stream.ts'
 
@@ -30,24 +30,19 @@ export interface TlsListenerParts {
   readonly handshakeLimitMs: Ms
 }
 
-interface HalfOpen {
-  readonly address: string
-  readonly socket: Socket
-  readonly timer: NodeJS.Timeout
-}
-
 export class TlsListener implements Listener {
   address: NetworkAddress
   private readonly parts: TlsListenerParts
   private readonly server: Server
-  private readonly halfOpen = new Map<string, HalfOpen>()
-  private readonly ofAddress = new Map<string, number>()
-  private handshakes: { readonly identity: TlsIdentity; readonly server: TlsServer } | null = null
+  /** Sockets by the address at their other end. */
+  private readonly halfOpen = new Map<string, Set<Socket>>()
+  private halfOpenCount = 0
 
   constructor(address: NetworkAddress, parts: TlsListenerParts) {
     this.address = address
     this.parts = parts
-    this.server = createServer({ ...TLS_SOCKET, allowHalfOpen: true }, (socket) => this.accept(socket))
+    // During the handshake an end of the other side is the end.
+    this.server = createServer({ ...TLS_SOCKET, allowHalfOpen: false }, (socket) => this.accept(socket))
   }
 
   start(done: (error: IoError | null) => void): void {
@@ -70,7 +65,7 @@ export class TlsListener implements Listener {
   close(done: () => void): void {
     // Node's callback waits for the open streams, too; the address is free at once.
     this.server.close()
-    for (const { socket } of this.halfOpen.values()) socket.destroy()
+    for (const sockets of this.halfOpen.values()) for (const socket of sockets) socket.destroy()
     setImmediate(done)
   }
 
@@ -82,70 +77,70 @@ export class TlsListener implements Listener {
       return
     }
     socket.on('error', () => {})
-    const key = keyOf(socket)
-    const sameAddress = this.ofAddress.get(address) ?? 0
-    if (this.halfOpen.size >= HALF_OPEN_MAX || sameAddress >= HALF_OPEN_OF_ADDRESS_MAX) {
+    const sameAddress = this.halfOpen.get(address)?.size ?? 0
+    if (this.halfOpenCount >= HALF_OPEN_MAX || sameAddress >= HALF_OPEN_OF_ADDRESS_MAX) {
       this.parts.refusals.note(address, 'too many connections that have not shown a certificate')
       socket.destroy()
       return
     }
+    this.handshake(socket, address, this.countIn(socket, address))
+  }
+
+  /** Returns what ends the counting; it may be called again. */
+  private countIn(socket: Socket, address: string): () => void {
+    const sockets = this.halfOpen.get(address) ?? new Set()
+    this.halfOpen.set(address, sockets.add(socket))
+    this.halfOpenCount++
+    return () => {
+      if (!sockets.delete(socket)) return
+      this.halfOpenCount--
+      if (sockets.size === 0 && this.halfOpen.get(address) === sockets) this.halfOpen.delete(address)
+    }
+  }
+
+  /**
+   * A tls.Server that never listens does the handshake. One for each connection (0.2 ms): its events do not say whose
+   * they are once a socket is closed, and only so each connection has the identity that is in force now.
+   */
+  private handshake(socket: Socket, address: string, settle: () => void): void {
+    const { files, refusals, handshakeLimitMs } = this.parts
+    let verdict: string | null = null
     const timer = setTimeout(() => {
-      this.parts.refusals.note(address, tlsReason({ code: HANDSHAKE_TIMEOUT_CODE }))
+      verdict = tlsReason({ code: HANDSHAKE_TIMEOUT_CODE })
       socket.destroy()
-    }, this.parts.handshakeLimitMs)
+    }, handshakeLimitMs)
     timer.unref()
-    this.halfOpen.set(key, { address, socket, timer })
-    this.ofAddress.set(address, sameAddress + 1)
-    socket.once('close', () => this.settle(key))
-    this.handshakeServer().emit('connection', socket)
+    const settled = (): void => {
+      clearTimeout(timer)
+      settle()
+    }
+    socket.once('close', settled)
+    const server = createTlsServer({ ...files.current().options, requestCert: true, rejectUnauthorized: true })
+    server.once('secureConnection', (secured) => {
+      settled()
+      this.welcome(secured, address)
+    })
+    server.once('tlsClientError', (error, refused) => {
+      settled()
+      // Node's verdict on a certificate stands at the socket; the error is then a mere reset.
+      const code: unknown = refused.authorizationError
+      refusals.note(address, verdict ?? tlsReason(typeof code === 'string' ? { code } : error))
+      refused.on('error', () => {})
+      refused.destroy()
+    })
+    server.emit('connection', socket)
   }
 
-  /** No longer half open. Returns its address; null when it was settled before. */
-  private settle(key: string): string | null {
-    const found = this.halfOpen.get(key)
-    if (found === undefined) return null
-    clearTimeout(found.timer)
-    this.halfOpen.delete(key)
-    const rest = (this.ofAddress.get(found.address) ?? 1) - 1
-    if (rest > 0) this.ofAddress.set(found.address, rest)
-    else this.ofAddress.delete(found.address)
-    return found.address
-  }
-
-  /** Does the handshakes of connections that `accept` hands over; never listens itself. One for each identity. */
-  private handshakeServer(): TlsServer {
-    const identity = this.parts.files.current()
-    if (this.handshakes?.identity === identity) return this.handshakes.server
-    const server = createTlsServer({ ...identity.options, requestCert: true, rejectUnauthorized: true })
-    server.on('secureConnection', (socket) => this.onSecure(socket))
-    server.on('tlsClientError', (error, socket) => this.onRefused(error, socket))
-    this.handshakes = { identity, server }
-    return server
-  }
-
-  private onSecure(socket: TLSSocket): void {
-    const address = this.settle(keyOf(socket))
+  private welcome(socket: TLSSocket, address: string): void {
     const certificate = socket.getPeerX509Certificate()
     const node = certificate === undefined ? null : nodeNameOf(certificate)
-    if (address === null || node === null) {
-      if (address !== null) this.parts.refusals.note(address, "the other side's certificate names no node")
-      socket.on('error', () => {})
-      socket.destroy()
+    if (node !== null) {
+      socket.allowHalfOpen = true
+      this.parts.onStream(new TlsStream(socket, `${address} node=${node}`, node))
       return
     }
-    this.parts.onStream(new TlsStream(socket, `${address} node=${node}`, node))
-  }
-
-  private onRefused(error: Error, socket: TLSSocket): void {
-    const address = this.settle(keyOf(socket))
-    // Node's verdict on a certificate stands at the socket; the error is then a mere reset.
-    if (address !== null) {
-      const verdict: unknown = socket.authorizationError
-      this.parts.refusals.note(address, tlsReason(typeof verdict === 'string' ? { code: verdict } : error))
-    }
+    this.parts.refusals.note(address, "the other side's certificate names no node")
     socket.on('error', () => {})
     socket.destroy()
   }
 }
-
-const keyOf = (socket: Socket): string => `${socket.remoteAddress} ${socket.remotePort}`
