@@ -3,12 +3,12 @@
 
 // The layers, top first. A file may use its own layer and what stands BELOW it.
 const LAYERS = [
-  ['entry', 'csi-driver/(main\\.ts$|cli/|engine-process/)|operator/main\\.ts$'],
+  ['entry', 'csi-driver/(main\\.ts$|cli/|engine-process/|peer-process/)|operator/main\\.ts$'],
   ['edge', 'csi-driver/(csi|node|observe|holder)/|operator/(controllers|webhook|observe)/'],
-  ['config', 'csi-driver/config(-file)?\\.ts$|operator/config\\.ts$'],
+  ['config', 'csi-driver/config(-file|-replication)?\\.ts$|operator/config\\.ts$'],
   ['frontend', 'csi-driver/frontend/'],
   ['engine', 'csi-driver/engine/|operator/policy/'],
-  ['stores', 'csi-driver/(journal|replica|backing)/'],
+  ['stores', 'csi-driver/(journal|replica|backing|fencing)/'],
   ['protocol', 'csi-driver/protocol/'],
   ['register', 'csi-driver/register/'],
   ['batch', 'csi-driver/batch/'],
@@ -19,7 +19,7 @@ const LAYERS = [
 const at = (index) => `^(${LAYERS[index][1]})`
 const anyLayer = `^(${LAYERS.map(([, path]) => path).join('|')})`
 const TREES = '^(base|crds|csi-driver|operator)/'
-const ENTRY = '^(csi-driver/(main\\.ts$|cli/|engine-process/)|operator/main\\.ts$|test/)'
+const ENTRY = '^(csi-driver/(main\\.ts$|cli/|engine-process/|peer-process/)|operator/main\\.ts$|test/)'
 
 const upward = LAYERS.slice(1).map(([name], above) => ({
   name: `upward-from-${name}`,
@@ -92,7 +92,7 @@ module.exports = {
       severity: 'error',
       comment: 'no Node.js module below the edge except in csi-driver/io/real, and HMAC and zstd by name: take a port',
       from: {
-        path: '^(base/|crds/|csi-driver/(config|(frontend|engine|protocol|journal|replica|backing|register|batch|io)/)|operator/policy/)',
+        path: '^(base/|crds/|csi-driver/(config|(frontend|engine|protocol|journal|replica|backing|fencing|register|batch|io)/)|operator/policy/)',
         pathNot: '^csi-driver/(io/real/|replica/wire/volume-proof\\.ts$|replica/compression/zstd-codec\\.ts$)',
       },
       to: { dependencyTypes: ['core'] },
@@ -100,8 +100,8 @@ module.exports = {
     {
       name: 'real-io-from-entry',
       severity: 'error',
-      comment: 'io/real and io/faulty are joined to ports in main.ts, engine-process/ and cli/ only',
-      from: { pathNot: '^(csi-driver/(main\\.ts$|cli/|engine-process/|io/(real|faulty)/)|test/)' },
+      comment: 'io/real and io/faulty are joined to ports in main.ts, engine-process/, peer-process/ and cli/ only',
+      from: { pathNot: '^(csi-driver/(main\\.ts$|cli/|engine-process/|peer-process/|io/(real|faulty)/)|test/)' },
       to: { path: '^csi-driver/io/(real|faulty)/' },
     },
     {

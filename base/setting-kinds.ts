@@ -18,6 +18,8 @@ export interface Setting<T> {
   /** Why this is a setting at all and how its default was found. */
   readonly why: string
   readonly required: boolean
+  /** The flag may be given several times, and a list in the file; absent for settings with one value. */
+  readonly join?: (earlier: T, later: T) => T
   /** Reads the text of a flag or the value of a key. */
   parse(text: string): Parsed<T>
 }
@@ -207,6 +209,27 @@ export function textSetting<D extends string | null>(
       given.length >= 1 && given.length <= words.maxLength && words.pattern.test(given)
         ? good(given)
         : bad(`must be ${words.allowed}`),
+  }
+}
+
+/** A flag that may be given several times, and in the file a list: each text is one element, in their order. */
+export function listSetting<T>(
+  words: Words & {
+    readonly placeholder: string
+    readonly allowed: string
+    readonly read: (text: string) => Parsed<T>
+  },
+): Setting<readonly T[]> {
+  return {
+    ...shared(words, 'none'),
+    placeholder: words.placeholder,
+    allowed: words.allowed,
+    fallback: [],
+    join: (earlier, later) => [...earlier, ...later],
+    parse: (text) => {
+      const parsed = words.read(text)
+      return parsed.ok ? good([parsed.value]) : parsed
+    },
   }
 }
 

@@ -77,6 +77,7 @@ class Reading {
     for (const [key, value] of Object.entries(content)) {
       const where = `${key} in ${file.name}`
       if (!Object.hasOwn(this.schema, key)) this.unknown(where, key, Object.keys(this.schema))
+      else if (this.schema[key]?.join !== undefined) this.takeList(where, key, value)
       else if (value === null || typeof value === 'object') {
         this.problems.push({ where, problem: 'must be a single value' })
       } else this.take(where, key, String(value))
@@ -88,8 +89,11 @@ class Reading {
     for (const { name, text } of flags) {
       const key = this.keyOfFlag.get(name)
       if (key === undefined) this.unknown(`--${name}`, name, [...this.keyOfFlag.keys()])
-      else if (seen.has(key)) this.problems.push({ where: `--${name}`, problem: 'is given more than once' })
-      else {
+      else if (seen.has(key) && this.schema[key]?.join === undefined) {
+        this.problems.push({ where: `--${name}`, problem: 'is given more than once' })
+      } else {
+        // The first one replaces what the file says.
+        if (!seen.has(key)) this.values.delete(key)
         seen.add(key)
         this.take(`--${name}`, key, text)
       }
@@ -111,12 +115,21 @@ class Reading {
     }
   }
 
+  private takeList(where: string, key: string, value: unknown): void {
+    for (const element of Array.isArray(value) ? value : [value]) {
+      if (element === null || typeof element === 'object') {
+        this.problems.push({ where, problem: 'must be a single value or a list of such' })
+      } else this.take(where, key, String(element))
+    }
+  }
+
   private take(where: string, key: string, text: string): void {
     const setting = this.schema[key]
     if (setting === undefined) return
     this.given.add(key)
     const parsed = setting.parse(text)
-    if (parsed.ok) this.values.set(key, parsed.value)
+    const joined = setting.join !== undefined && this.values.has(key)
+    if (parsed.ok) this.values.set(key, joined ? setting.join(this.values.get(key), parsed.value) : parsed.value)
     else this.problems.push({ where, problem: `${parsed.problem} given=${printGiven(text)}` })
   }
 

@@ -2,14 +2,13 @@
 import path from 'node:path'
 import { CacheError } from '../../base/errors.ts'
 import { pathSetting } from '../../base/setting-kinds.ts'
+import { NODE_NAME_ALLOWED } from '../config-replication.ts'
 import { RealProcesses } from '../io/real/exec.ts'
 import { NODE_NAME_PATTERN } from '../io/peer-network.ts'
 import { defineCommand, EXIT_FAILED, EXIT_OK, EXIT_REFUSED, type Positional } from './command.ts'
 import { initAuthority, issueNode } from './pki/authority.ts'
 
 const AUTHORITY_DIRECTORY_DEFAULT = '/etc/forebay/pki'
-export const NODE_NAME_ALLOWED =
-  '1 to 253 of a-z, A-Z, 0-9, "-", "_" and ".", beginning and ending with a letter or digit'
 
 const ACTIONS = ['init', 'issue'] as const
 
