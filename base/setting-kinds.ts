@@ -19,7 +19,7 @@ export interface Setting<T> {
   readonly why: string
   readonly required: boolean
   /** The flag may be given several times, and a list in the file; absent for settings with one value. */
-  readonly join?: (earlier: T, later: T) => T
+  join?(earlier: T, later: T): T
   /** Reads the text of a flag or the value of a key. */
   parse(text: string): Parsed<T>
 }
