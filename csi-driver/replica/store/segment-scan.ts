@@ -1,0 +1,129 @@
+// The first look at the segments after a start: reads the beginning of each and says which log it belongs to. A segment
+// whose header is damaged is known by its first batch; where that is damaged too, whatever batch of a known log stands
+// in it is reported, since it proves that the batches before it were complete.
+import { isZero } from '../../../base/bytes.ts'
+import type { BatchSeq, Bytes } from '../../../base/units.ts'
+import { BLOCK_BYTES, MIB } from '../../../base/units.ts'
+import type { AlignedMemory, Storage } from '../../io/storage.ts'
+import { decodeSegmentHeader, readStoredHeader } from './segment-format.ts'
+import { SEGMENT_HEADER_BYTES, segmentCount, segmentPosition } from './store-geometry.ts'
+import type { StoreSuperblock } from './store-superblock.ts'
+import type { VolumeSlot } from './volume-slot.ts'
+
+/** Reads of segment beginnings in flight. */
+const HEAD_READS_MAX = 16
+const HEAD_BYTES: Bytes = SEGMENT_HEADER_BYTES + BLOCK_BYTES
+const STRAY_CHUNK_BYTES: Bytes = MIB
+
+/** Something that carries a batch number and the generation under which it was written. */
+export interface Mark {
+  readonly batchSeq: BatchSeq
+  readonly slotGeneration: number
+}
+
+export interface FoundSegment extends Mark {
+  readonly segment: number
+  /** Null: its header is damaged. */
+  readonly ordinal: number | null
+}
+
+/** What was found of one log. */
+export interface FoundLog {
+  /** `batchSeq` is the first batch of the segment. */
+  readonly segments: FoundSegment[]
+  /** Batches in segments that nothing else can be said of. */
+  readonly strays: Mark[]
+}
+
+export function readRange(storage: Storage, buffer: Buffer, range: { start: number; length: Bytes; position: Bytes }) {
+  return new Promise<void>((resolve, reject) => {
+    storage.read(buffer, range.start, range.length, range.position, (error) => (error ? reject(error) : resolve()))
+  })
+}
+
+export class SegmentScan {
+  /** By logId, for each log that a slot names. */
+  readonly logs = new Map<bigint, FoundLog>()
+  private readonly storage: Storage
+  private readonly superblock: StoreSuperblock
+  private readonly slotOf = new Map<bigint, VolumeSlot>()
+  private readonly heads: Buffer
+  private readonly memory: AlignedMemory
+  private chunk: Buffer | null = null
+
+  constructor(options: {
+    storage: Storage
+    memory: AlignedMemory
+    superblock: StoreSuperblock
+    slots: readonly VolumeSlot[]
+  }) {
+    this.storage = options.storage
+    this.superblock = options.superblock
+    this.memory = options.memory
+    this.heads = options.memory.allocate(HEAD_READS_MAX * HEAD_BYTES)
+    for (const slot of options.slots) {
+      if (slot.log === null) continue
+      this.slotOf.set(slot.log.logId, slot)
+      this.logs.set(slot.log.logId, { segments: [], strays: [] })
+    }
+  }
+
+  async run(): Promise<void> {
+    if (this.slotOf.size === 0) return
+    const doubtful: number[] = []
+    let next = 0
+    const worker = async (lane: number): Promise<void> => {
+      const start = lane * HEAD_BYTES
+      for (let segment = next++; segment < segmentCount(this.superblock); segment = next++) {
+        if (!(await this.look(segment, start))) doubtful.push(segment)
+      }
+    }
+    await Promise.all(Array.from({ length: HEAD_READS_MAX }, (_, lane) => worker(lane)))
+    for (const segment of doubtful) await this.findStrays(segment)
+  }
+
+  /** False where only a search through the whole segment can tell anything. */
+  private async look(segment: number, start: number): Promise<boolean> {
+    const position = segmentPosition(this.superblock, segment)
+    try {
+      await readRange(this.storage, this.heads, { start, length: HEAD_BYTES, position })
+    } catch {
+      return false
+    }
+    const header = decodeSegmentHeader(this.heads, start)
+    if (header !== null && header.segment === segment && header.storeUuid === this.superblock.storeUuid) {
+      const { logId, ordinal, slotGeneration, firstBatchSeq } = header
+      const isOurs = this.slotOf.get(logId)?.index === header.slot
+      if (isOurs) this.logs.get(logId)?.segments.push({ segment, ordinal, slotGeneration, batchSeq: firstBatchSeq })
+      return true
+    }
+    const first = readStoredHeader(this.heads, start + SEGMENT_HEADER_BYTES)
+    const log = first === null ? undefined : this.logs.get(first.logId)
+    if (first !== null && log !== undefined) {
+      const { slotGeneration, batchSeq } = first
+      log.segments.push({ segment, ordinal: null, slotGeneration, batchSeq })
+      return true
+    }
+    return isZero(this.heads, start, start + SEGMENT_HEADER_BYTES)
+  }
+
+  private async findStrays(segment: number): Promise<void> {
+    const { segmentBytes } = this.superblock
+    this.chunk ??= this.memory.allocate(Math.min(STRAY_CHUNK_BYTES, segmentBytes))
+    const chunk = this.chunk
+    const position = segmentPosition(this.superblock, segment)
+    for (let offset = 0; offset < segmentBytes; offset += chunk.length) {
+      const length = Math.min(chunk.length, segmentBytes - offset)
+      try {
+        await readRange(this.storage, chunk, { start: 0, length, position: position + offset })
+      } catch {
+        // What cannot be read proves nothing; a log that needs this segment finds out by itself.
+        continue
+      }
+      for (let at = 0; at < length; at += BLOCK_BYTES) {
+        const header = readStoredHeader(chunk, at)
+        if (header !== null) this.logs.get(header.logId)?.strays.push(header)
+      }
+    }
+  }
+}

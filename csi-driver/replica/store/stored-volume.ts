@@ -1,0 +1,442 @@
+// One volume of a replica store: its durable state, and the orders that change it. Every order is answered when it is
+// durable; what the state shows is durable.
+//
+// - One append is in flight at a time. It is one write; where it begins a segment, the segment's header is written first.
+// - Changes of the slot are written one after the other (slot-queue.ts). LEARN, PROMOTE and discard wait for the append
+//   in flight, and the next append waits for them. An append that finds no segment waits for changes that are under way,
+//   since a trim may free one.
+// - After a failed write nobody knows what is on the disk: the log counts as lost until the next start, which decides by
+//   what is there. Nothing is written any more; what is held can still be read.
+import { assert } from '../../../base/assert.ts'
+import type { Clock } from '../../../base/clock.ts'
+import type { IoError } from '../../../base/errors.ts'
+import type { EventLog } from '../../../base/log.ts'
+import type { BatchSeq, Bytes } from '../../../base/units.ts'
+import { xxhash64 } from '../../../base/xxhash64.ts'
+import type { AlignedMemory, IoDone, Storage } from '../../io/storage.ts'
+import type { VolumeState } from '../../protocol/stored-log.ts'
+import { EnvelopeView } from '../wire/envelope-view.ts'
+import type { BodyInMemory } from '../wire/messages.ts'
+import { LiveLog } from './live-log.ts'
+import { encodeSegmentHeader, readStoredHeader, writeStoredHeader } from './segment-format.ts'
+import type { SegmentAccount, SegmentTable } from './segment-table.ts'
+import {
+  cutAt,
+  type LearnOrder,
+  learned,
+  nextGeneration,
+  promoted,
+  trimmed,
+  updated,
+  type VolumeUpdate,
+} from './slot-changes.ts'
+import { type SlotChangeOrder, SlotQueue, type StoreDone, type StoreError } from './slot-queue.ts'
+import { SlotWriter } from './slot-writer.ts'
+import { damaged, gap, notHeld, notLegal, storeClosed, storeFull } from './store-errors.ts'
+import {
+  SEGMENT_HEADER_BYTES,
+  segmentPosition,
+  segmentsForLog,
+  STORED_BODY_BYTES_MAX,
+  STORED_HEADER_BYTES,
+  storedBytesFor,
+  type StoreGeometry,
+} from './store-geometry.ts'
+import type { SlotContent, SlotLog, VolumeSlot } from './volume-slot.ts'
+
+/** What all volumes of a store share. */
+export interface StoreParts {
+  readonly storage: Storage
+  readonly memory: AlignedMemory
+  readonly clock: Clock
+  readonly random: RandomFill
+  readonly log: EventLog
+  readonly geometry: StoreGeometry
+  readonly storeUuid: string
+  readonly table: SegmentTable
+  readonly activity: StoreActivity
+  readonly registry: VolumeRegistry
+}
+
+/** What the store does when a volume is removed. */
+export interface VolumeRegistry {
+  /** From now on new volumes get another incarnation, durably. */
+  beginIncarnation(done: StoreDone): void
+  /** The slot is durably free. */
+  removed(volume: StoredVolume, slot: SlotContent): void
+}
+
+/** Random identifiers; the real one is the operating system's generator. */
+export interface RandomFill {
+  fill(buffer: Buffer): void
+}
+
+/** Orders that are not answered yet, of all volumes: a store closes when there are none. */
+export interface StoreActivity {
+  inFlight: number
+  closing: boolean
+  onIdle: () => void
+}
+
+/** A log that the start could not follow to its end. */
+export interface LostLog {
+  readonly reason: string
+  /** Kept as they are until LEARN or discard: they may still be of use to somebody. */
+  readonly segments: readonly number[]
+}
+
+export interface FoundVolume {
+  readonly slot: VolumeSlot
+  readonly account: SegmentAccount
+  /** Of the slot: the copy that is to be written first. */
+  readonly worseCopy: number
+  /** At most one of the two is set. */
+  readonly live: LiveLog | null
+  readonly lost: LostLog | null
+}
+
+interface Append {
+  readonly body: BodyInMemory
+  readonly done: StoreDone
+}
+
+export class StoredVolume {
+  readonly account: SegmentAccount
+  private readonly parts: StoreParts
+  private readonly queue: SlotQueue
+  private readonly batch = new EnvelopeView()
+  private live: LiveLog | null
+  private lost: LostLog | null
+  private failed: IoError | null = null
+  private gone = false
+  private shown: VolumeState | null = null
+  private appending: Append | null = null
+  private held: Append | null = null
+  private segmentHeader: Buffer | null = null
+
+  constructor(parts: StoreParts, found: FoundVolume) {
+    const { storage, memory, geometry, storeUuid, clock } = parts
+    this.parts = parts
+    this.account = found.account
+    this.live = found.live
+    this.lost = found.lost
+    const writer = new SlotWriter({ storage, memory, geometry, storeUuid, worseCopy: found.worseCopy })
+    this.queue = new SlotQueue(writer, found.slot, {
+      next: (slot) => nextGeneration(slot, this.live, clock.wallMs()),
+      mayRunExclusive: () => this.appending === null,
+      onDurable: (before, after) => this.onDurable(before, after),
+      onFailed: (error) => this.onFailed(error),
+    })
+  }
+
+  get volume(): string {
+    return this.queue.slot.volume
+  }
+  get volumeUuid(): string {
+    return this.queue.slot.volumeUuid
+  }
+  get volumeKey(): Buffer {
+    return this.queue.slot.volumeKey
+  }
+  /** The life of the store under which this volume is a member: what WELCOME has to name for it. */
+  get incarnation(): number {
+    return this.queue.slot.incarnation
+  }
+  get slotIndex(): number {
+    return this.queue.slot.index
+  }
+  /** As durable. Replaced, never changed in place. */
+  get state(): VolumeState {
+    this.shown ??= this.makeState()
+    return this.shown
+  }
+  /** Length of the owner's log for which space is kept. */
+  get logBytesReserved(): Bytes {
+    return this.queue.slot.log?.logBytes ?? 0
+  }
+  /** Why there is no log although there was one. */
+  get lossReason(): string | null {
+    return this.failed === null ? (this.lost?.reason ?? null) : `write failed: ${this.failed.message}`
+  }
+  /** The write error after which nothing is written any more. */
+  get failure(): IoError | null {
+    return this.failed
+  }
+  /** headerHash of a batch that is held; null of any other. */
+  headerHashOf(batchSeq: BatchSeq): bigint | null {
+    return this.live?.index.find(batchSeq)?.headerHash(batchSeq) ?? null
+  }
+
+  /** After a start, before anything else: both copies of the slot are made equal, and leftovers behind the log void. */
+  begin(done: StoreDone): void {
+    this.order({
+      exclusive: true,
+      apply: (slot) => {
+        const { log, generation } = slot
+        return { ...slot, log: log === null || this.live === null ? log : cutAt(log, this.live.index.next, generation) }
+      },
+      done,
+    })
+  }
+
+  /** Changes promise, (epoch, run) or the pending name. */
+  update(update: VolumeUpdate, done: StoreDone): void {
+    this.order({ exclusive: false, apply: (slot) => updated(slot, update, this.live), done })
+  }
+
+  /** Everything up to and including `batchSeq` is destaged. What is trimmed already changes nothing. */
+  trim(batchSeq: BatchSeq, done: StoreDone): void {
+    this.order({ exclusive: false, apply: (slot) => trimmed(slot, batchSeq, this.live), done })
+  }
+
+  /** The pending name becomes the log's name; batches from its first one on are dropped for good. */
+  promote(logUuid: string, done: StoreDone): void {
+    this.order({ exclusive: true, apply: (slot) => promoted(slot, logUuid, this.live), done })
+  }
+
+  /** Discards every batch and begins an empty log, with space for `logBytes` of its owner's. */
+  learn(learn: LearnOrder, done: StoreDone): void {
+    const { table, geometry, random } = this.parts
+    const refusal = this.refusal()
+    if (refusal !== null) return done(refusal)
+    const reservedSegments = segmentsForLog(learn.logBytes, geometry.segmentBytes)
+    // Kept from now on, so that no other volume takes it while this one is written.
+    if (!table.reserve(this.account, Math.max(this.account.reserved, reservedSegments))) {
+      const { uncommitted } = table
+      return done(
+        storeFull(`no room for the log volume=${this.volume} segments=${reservedSegments} free=${uncommitted}`),
+      )
+    }
+    const drawn = Buffer.alloc(8)
+    random.fill(drawn)
+    const logId = drawn.readBigUInt64LE(0)
+    this.order({
+      exclusive: true,
+      apply: (slot) => learned(slot, learn, { logId, reservedSegments }),
+      done: (error) => {
+        table.reserve(this.account, this.queue.slot.log?.reservedSegments ?? 0)
+        done(error)
+      },
+    })
+  }
+
+  /** Removes the volume and its log. When it is created anew it has another incarnation: it is not the same member. */
+  discard(done: StoreDone): void {
+    this.parts.registry.beginIncarnation((error) => {
+      if (error !== null) return done(error)
+      this.order({
+        exclusive: true,
+        apply: ({ index, generation, wallMs }) => ({ kind: 'free', index, generation, wallMs }),
+        done,
+      })
+    })
+  }
+
+  /**
+   * Stores the next batch of the log; one at a time. The body is the store's until `done`; in front of it is room for
+   * STORED_HEADER_BYTES, which begin on a page, and behind it up to the next multiple of 4096 from there.
+   */
+  append(body: BodyInMemory, done: StoreDone): void {
+    assert(this.appending === null && this.held === null, `one append at a time volume=${this.volume}`)
+    const refusal = this.refusal()
+    if (refusal !== null) return done(refusal)
+    this.parts.activity.inFlight += 1
+    this.tryAppend({ body, done })
+  }
+
+  /** Reads the body of a batch, as it came, into a page-aligned buffer that is long enough for it. */
+  read(batchSeq: BatchSeq, into: Buffer, done: (error: StoreError | null, body: BodyInMemory | null) => void): void {
+    const { storage, geometry, activity } = this.parts
+    const found = this.live?.index.find(batchSeq) ?? null
+    if (activity.closing || found === null) {
+      return done(activity.closing ? storeClosed() : notHeld(`batch is not held batchSeq=${batchSeq}`), null)
+    }
+    const logId = this.queue.slot.log?.logId
+    const length = storedBytesFor(found.bodyBytes(batchSeq))
+    assert(length <= into.length, `buffer holds the batch bytes=${length}`)
+    const position = segmentPosition(geometry, found.segment) + found.offset(batchSeq)
+    activity.inFlight += 1
+    storage.read(into, 0, length, position, (error) => {
+      const header = error === null ? readStoredHeader(into, 0) : null
+      const start = STORED_HEADER_BYTES
+      const isIt = header !== null && header.batchSeq === batchSeq && header.logId === logId
+      const isWhole = isIt && xxhash64(into, start, start + header.bodyBytes) === header.bodyHash
+      if (isWhole) done(null, { buffer: into, start, length: header.bodyBytes, hash: header.bodyHash })
+      else done(error ?? damaged(`batch is damaged volume=${this.volume} batchSeq=${batchSeq}`), null)
+      this.ended()
+    })
+  }
+
+  private order(order: SlotChangeOrder): void {
+    const refusal = this.refusal()
+    if (refusal !== null) return order.done(refusal)
+    this.parts.activity.inFlight += 1
+    this.queue.push({
+      ...order,
+      done: (error) => {
+        order.done(error)
+        this.retryHeld()
+        this.ended()
+      },
+    })
+  }
+
+  private ended(): void {
+    const { activity } = this.parts
+    activity.inFlight -= 1
+    if (activity.inFlight === 0) activity.onIdle()
+  }
+
+  /** Why nothing can be ordered now. */
+  private refusal(): StoreError | null {
+    if (this.parts.activity.closing) return storeClosed()
+    return this.gone ? notHeld(`volume was removed volume=${this.volume}`) : this.failed
+  }
+
+  private makeState(): VolumeState {
+    const { promise, epoch, run, log } = this.queue.slot
+    const { live, failed } = this
+    return { promise, epoch, run, log: log === null || live === null || failed !== null ? null : live.stored(log) }
+  }
+
+  private onDurable(before: VolumeSlot, after: SlotContent): void {
+    const log = after.kind === 'volume' ? after.log : null
+    this.shown = null
+    this.gone = after.kind !== 'volume'
+    if (this.gone) this.parts.registry.removed(this, after)
+    if (log === null || log.logId !== before.log?.logId) this.beginLog(log)
+    else if (this.live !== null) this.followLog(before.log, log, after.generation)
+  }
+
+  private beginLog(log: SlotLog | null): void {
+    const segments = this.live?.index.segments.map((each) => each.segment) ?? this.lost?.segments ?? []
+    this.give(segments)
+    this.lost = null
+    this.live = log === null ? null : new LiveLog(log, this.parts.geometry.segmentBytes)
+    this.parts.table.reserve(this.account, log?.reservedSegments ?? 0)
+  }
+
+  private followLog(before: SlotLog, after: SlotLog, generation: number): void {
+    assert(this.live !== null, 'there is a log')
+    if (after.cutGeneration === generation) this.give(this.live.cutFrom(after.cutBatchSeq, after))
+    if (after.tail.batchSeq > before.tail.batchSeq) this.give(this.live.trimmed(before.tail.batchSeq, after))
+  }
+
+  private give(segments: readonly number[]): void {
+    for (const segment of segments) this.parts.table.give(this.account, segment)
+  }
+
+  private onFailed(error: IoError): void {
+    this.failed ??= error
+    this.shown = null
+    const fields = { volume: this.volume, errno: error.code, error: error.message }
+    this.parts.log.event('replica.store.write_failed', fields, 'error')
+  }
+
+  private retryHeld(): void {
+    const { held } = this
+    if (held === null || this.queue.isExclusive) return
+    this.held = null
+    this.tryAppend(held)
+  }
+
+  private tryAppend(append: Append): void {
+    if (this.queue.isExclusive) {
+      this.held = append
+      return
+    }
+    const problem = this.failed ?? this.appendProblem(append.body)
+    if (problem !== null) return this.answerAppend(append, problem)
+    const { live } = this
+    assert(live !== null, 'there is a log')
+    if (live.index.fitsSegment(append.body.length)) return this.writeBatch(append)
+    const segment = this.parts.table.take(this.account)
+    if (segment >= 0) return this.writeSegmentHeader(append, segment)
+    if (this.queue.isChanging) this.held = append
+    else this.answerAppend(append, storeFull(`no segment is free volume=${this.volume} used=${this.account.used}`))
+  }
+
+  private appendProblem({ buffer, start, length }: BodyInMemory): StoreError | null {
+    const { log, volumeUuid } = this.queue.slot
+    if (log === null || this.live === null) return notHeld(`there is no log volume=${this.volume}`)
+    const room = this.parts.geometry.segmentBytes - SEGMENT_HEADER_BYTES
+    if (length > STORED_BODY_BYTES_MAX || storedBytesFor(length) > room) {
+      return notLegal(`body is too long bytes=${length} segmentBytes=${room}`)
+    }
+    const end = start - STORED_HEADER_BYTES + storedBytesFor(length)
+    assert(start >= STORED_HEADER_BYTES && end <= buffer.length, `room around the body start=${start} end=${end}`)
+    const read = this.batch.read(buffer, start, length)
+    if (read !== 'ok') return notLegal(`body holds no batch problem=${read}`)
+    if (this.batch.volumeUuid !== volumeUuid) return notLegal(`batch of another volume ${this.batch.volumeUuid}`)
+    const problem = this.live.problemOf(this.batch, log)
+    return problem === null ? null : gap(`${problem} volume=${this.volume} batchSeq=${this.batch.batchSeq}`)
+  }
+
+  private writeSegmentHeader(append: Append, segment: number): void {
+    const { geometry, memory, storage, storeUuid } = this.parts
+    const { live, queue } = this
+    assert(live !== null && queue.slot.log !== null, 'there is a log')
+    const { index, volumeUuid, generation, log } = queue.slot
+    this.segmentHeader ??= memory.allocate(SEGMENT_HEADER_BYTES)
+    encodeSegmentHeader(this.segmentHeader, 0, {
+      slot: index,
+      segment,
+      storeUuid,
+      volumeUuid,
+      logId: log.logId,
+      slotGeneration: generation,
+      ordinal: live.index.nextOrdinal,
+      firstBatchSeq: live.index.next,
+    })
+    live.index.addSegment(segment)
+    this.appending = append
+    const position = segmentPosition(geometry, segment)
+    storage.write(this.segmentHeader, 0, SEGMENT_HEADER_BYTES, position, (error) => {
+      if (error === null) this.writeBatch(append)
+      else this.onAppended(error)
+    })
+  }
+
+  private writeBatch(append: Append): void {
+    const { live, batch, queue } = this
+    const place = live?.index.headPlace
+    assert(place !== null && place !== undefined && queue.slot.log !== null, 'there is a segment')
+    const { buffer, start, length, hash } = append.body
+    const from = start - STORED_HEADER_BYTES
+    const bytes = storedBytesFor(length)
+    writeStoredHeader(buffer, from, {
+      bodyBytes: length,
+      bodyHash: hash,
+      batchSeq: batch.batchSeq,
+      logId: queue.slot.log.logId,
+      slotGeneration: queue.slot.generation,
+      previousHash: batch.previousHash,
+      headerHash: batch.headerHash,
+    })
+    buffer.fill(0, start + length, from + bytes)
+    this.appending = append
+    const position = segmentPosition(this.parts.geometry, place.segment) + place.offset
+    this.parts.storage.write(buffer, from, bytes, position, this.onAppended)
+  }
+
+  private readonly onAppended: IoDone = (error) => {
+    const { appending, live } = this
+    assert(appending !== null && live !== null, 'an append is in flight')
+    this.appending = null
+    if (error === null) {
+      live.push(this.batch, appending.body.length)
+      this.shown = null
+    } else {
+      this.onFailed(error)
+      this.queue.fail(error)
+    }
+    // Changes that waited for this append go first: they are older than whatever its answer brings.
+    this.queue.run()
+    this.answerAppend(appending, error)
+  }
+
+  private answerAppend(append: Append, error: StoreError | null): void {
+    append.done(error)
+    this.ended()
+  }
+}
