@@ -1,14 +1,14 @@
 // The order in which a node opens a volume, S0 to S6 of the replication protocol (docs/decisions/0001), as a step machine. Pure:
 // the engine carries a step out, says how it ended, and is given the next one.
 //
-//   read ─▶ create ───────────────────────────┐
-//     └───▶ claim ─▶ fence ─▶ gather ─▶ new-log ─▶ own-log ─▶ serve
-//             (fence: somebody is unfenced; gather: something is dirty)
+//   read ─▶ create ──────────────┐
+//     └───▶ claim ─▶ gather ─▶ new-log ─▶ own-log ─▶ serve
+//             (gather: S2 and S3 as gather-table.ts orders them, also where nothing is dirty)
 // Every step before own-log is settled can be repeated from the start (5.2): nothing old was dropped.
 import { type DecisionRow, decide } from './decision-table.ts'
 import type { OpenKind } from './open-table.ts'
 
-export const OPEN_STEPS = ['read', 'create', 'claim', 'fence', 'gather', 'new-log', 'own-log'] as const
+export const OPEN_STEPS = ['read', 'create', 'claim', 'gather', 'new-log', 'own-log'] as const
 export type OpenStep = (typeof OPEN_STEPS)[number]
 
 export interface OpenStepFacts {
@@ -20,15 +20,11 @@ export interface OpenStepFacts {
   readonly outcome: 'done' | 'lost' | 'failed'
   /** What the open table said after the last read. */
   readonly kind: OpenKind
-  /** Does the register, as it stands now, list engines that may touch the backing? */
-  readonly unfenced: boolean
 }
 
 /** serve: S6. stop: end; nothing that was acknowledged depends on this attempt. */
 export type NextOpenStep = OpenStep | 'serve' | 'stop'
 
-const GATHERS = ['open-gather'] as const
-const STARTS_EMPTY = ['create-volume', 'open-clean', 'open-discard'] as const
 const EXISTS = ['open-clean', 'open-gather', 'open-discard'] as const
 const DONE = { outcome: ['done'] } as const
 
@@ -39,7 +35,7 @@ export const OPEN_STEP_ROWS: readonly DecisionRow<OpenStepFacts, NextOpenStep>[]
   {
     label: 'claimed-by-another',
     rules: '1.1',
-    when: { outcome: ['lost'], step: ['read', 'fence', 'gather', 'new-log', 'own-log'] },
+    when: { outcome: ['lost'], step: ['read', 'gather', 'new-log', 'own-log'] },
     then: 'stop',
   },
   {
@@ -50,33 +46,7 @@ export const OPEN_STEP_ROWS: readonly DecisionRow<OpenStepFacts, NextOpenStep>[]
   },
   { label: 'registered', rules: 'S0', when: { ...DONE, step: ['read'], kind: EXISTS }, then: 'claim' },
   { label: 'created', rules: 'S1', when: { ...DONE, step: ['create'] }, then: 'new-log' },
-  { label: 'claimed-unfenced', rules: 'S2', when: { ...DONE, step: ['claim'], unfenced: [true] }, then: 'fence' },
-  {
-    label: 'claimed-dirty',
-    rules: 'S3',
-    when: { ...DONE, step: ['claim'], unfenced: [false], kind: GATHERS },
-    then: 'gather',
-  },
-  {
-    label: 'claimed-empty',
-    rules: 'S4',
-    when: { ...DONE, step: ['claim'], unfenced: [false], kind: STARTS_EMPTY },
-    then: 'new-log',
-  },
-  // One change of the register per evidence: again, until nobody is left.
-  { label: 'fenced-one', rules: 'S2', when: { ...DONE, step: ['fence'], unfenced: [true] }, then: 'fence' },
-  {
-    label: 'fenced-dirty',
-    rules: 'S3',
-    when: { ...DONE, step: ['fence'], unfenced: [false], kind: GATHERS },
-    then: 'gather',
-  },
-  {
-    label: 'fenced-empty',
-    rules: 'S4',
-    when: { ...DONE, step: ['fence'], unfenced: [false], kind: STARTS_EMPTY },
-    then: 'new-log',
-  },
+  { label: 'claimed', rules: 'S2 S3', when: { ...DONE, step: ['claim'] }, then: 'gather' },
   { label: 'gathered', rules: 'S4', when: { ...DONE, step: ['gather'] }, then: 'new-log' },
   { label: 'log-durable', rules: 'S5', when: { ...DONE, step: ['new-log'] }, then: 'own-log' },
   { label: 'log-owned', rules: 'S6', when: { ...DONE, step: ['own-log'] }, then: 'serve' },
