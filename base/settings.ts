@@ -128,9 +128,10 @@ class Reading {
     if (setting === undefined) return
     this.given.add(key)
     const parsed = setting.parse(text)
-    const joined = setting.join !== undefined && this.values.has(key)
-    if (parsed.ok) this.values.set(key, joined ? setting.join(this.values.get(key), parsed.value) : parsed.value)
-    else this.problems.push({ where, problem: `${parsed.problem} given=${printGiven(text)}` })
+    if (parsed.ok) {
+      const earlier = this.values.has(key) ? setting.join?.(this.values.get(key), parsed.value) : undefined
+      this.values.set(key, earlier ?? parsed.value)
+    } else this.problems.push({ where, problem: `${parsed.problem} given=${printGiven(text)}` })
   }
 
   private unknown(where: string, name: string, known: readonly string[]): void {
