@@ -19,6 +19,7 @@ import { Connection } from './receiver/connection.ts'
 import type { ConnectionHost } from './receiver/connection-host.ts'
 import type { Refusal } from './receiver/engine-link.ts'
 import { FairWrites } from './receiver/fair-writes.ts'
+import { collectGarbage, type GarbageFinding, type GarbageRequest } from './receiver/garbage-collection.ts'
 import { DEADLINE_TICK_MS, RECEIVER_LIMITS, type ReceiverLimits } from './receiver/limits.ts'
 import { describeVolume, type ReceiverStatus } from './receiver/receiver-status.ts'
 import { RefusalLog } from './receiver/refusals.ts'
@@ -52,6 +53,7 @@ export class Receiver {
   private readonly ports: ReceiverPorts
   private readonly limits: ReceiverLimits
   private readonly host: ConnectionHost
+  private readonly volumeHost: VolumeHost
   private readonly shares: ByteShares
   private readonly startedAtMs: number
   private readonly connections = new Set<Connection>()
@@ -70,7 +72,7 @@ export class Receiver {
     this.shares = new ByteShares({ bytesMax: unwrittenBytesMax, accountBytesMax: unwrittenBytesPerVolumeMax })
     const bufferBytesMax = storedBytesFor(ENVELOPE_BYTES_MAX)
     const bodies = new BodyPool(ports, { bufferBytesMax, bytesMax: bodyBytesMax })
-    const volumes: VolumeHost = {
+    this.volumeHost = {
       ...{ store, clock, timers, log, engines, bodies },
       shares: this.shares,
       writes: new FairWrites(this.limits.writingBytesMax),
@@ -82,7 +84,7 @@ export class Receiver {
       ...{ node, store, clock, timers, log, bodies, versions },
       refusals: new RefusalLog({ log, clock }),
       unsentBytesMax: this.limits.unsentBytesMax,
-      volumes: new VolumeDirectory(volumes, this.limits.volumesMax),
+      volumes: new VolumeDirectory(this.volumeHost, this.limits.volumesMax),
     }
   }
 
@@ -112,6 +114,12 @@ export class Receiver {
     await Promise.all(this.host.volumes.all.map((replica) => replica.stop(stopping)))
     for (const connection of this.connections) connection.refuse(stopping)
     this.ticking?.cancel()
+  }
+
+  /** What the store may give up by rule 7, and why; removes it unless the run is dry. */
+  collectGarbage(request: GarbageRequest): Promise<GarbageFinding[]> {
+    const { node, volumes } = this.host
+    return collectGarbage({ host: this.volumeHost, directory: volumes, node }, request)
   }
 
   status(): ReceiverStatus {

@@ -22,6 +22,7 @@ export class FetchOrder implements RunningOrder {
   private buffer: Buffer | null = null
   private reading = false
   private cancelled = false
+  private ended = false
   private drainTimer: Timer | null = null
 
   constructor(volume: OrderedVolume, link: EngineLink, { fromBatchSeq, bytesMax }: MessageOf<'FETCH'>) {
@@ -115,10 +116,12 @@ export class FetchOrder implements RunningOrder {
   }
 
   private end(): void {
+    if (this.ended) return
+    this.ended = true
     this.cancelled = true
     this.drainTimer?.cancel()
     if (this.buffer !== null) this.volume.host.bodies.give(this.buffer)
     this.buffer = null
-    this.volume.orderEnded(null)
+    this.volume.orderEnded(this.link, null)
   }
 }

@@ -92,7 +92,7 @@ class StoreOrder implements RunningOrder {
     } else if (then === 'promote-first') {
       held.promote(authoritativeLogUuid, (error) => {
         if (error === null && this.link.present) this.prepare(order)
-        else this.volume.orderEnded(error)
+        else this.volume.orderEnded(this.link, error)
       })
     }
   }
@@ -115,21 +115,21 @@ class StoreOrder implements RunningOrder {
 
   /** The action; where it is refused, or nobody is there, the order has been ended and the answer is null. */
   private allowed<Action extends string>({ label, then }: StoreDecision<Action>, values: string): Action | null {
-    if (typeof then === 'string' && then !== 'drop') return then as Action
+    if (typeof then === 'string' && then !== 'drop') return then
     if (typeof then === 'object') this.volume.refuse(this.link, refusalOf(then, `${values} row=${label}`))
-    this.volume.orderEnded(null)
+    this.volume.orderEnded(this.link, null)
     return null
   }
 
   private answering(message: StoreMessage): StoreDone {
     return (error) => {
       if (error === null) this.answer(message)
-      else this.volume.orderEnded(error)
+      else this.volume.orderEnded(this.link, error)
     }
   }
 
   private answer(message: StoreMessage): void {
     if (this.link.present) this.link.send(message)
-    this.volume.orderEnded(null)
+    this.volume.orderEnded(this.link, null)
   }
 }

@@ -43,7 +43,7 @@ export interface VolumeReplicaStatus {
   readonly waitingOrders: number
   /** Why the volume refuses everybody until the process starts anew; null: it does not. */
   readonly failure: string | null
-  readonly counters: Readonly<Omit<VolumeCounters, 'noteWrite'>>
+  readonly counters: Readonly<VolumeCounters>
 }
 
 export interface StoredLogStatus {
@@ -82,7 +82,7 @@ export function describeVolume(replica: VolumeReplica, nowMs: Ms): VolumeReplica
     leaseRemainingMs: leased ? Math.max(0, lastHeartbeatAtMs + SEAL_WAIT_MS - nowMs) : 0,
     unwrittenBytes: replica.share.bytes,
     waitingOrders: replica.waitingOrders,
-    failure: replica.failure,
+    failure: replica.failure?.message ?? null,
     counters: { ...replica.counters },
   }
 }

@@ -20,6 +20,7 @@ export class SealOrder implements RunningOrder {
   private askedAtMs: Ms | null = null
   private persisting = false
   private cancelled = false
+  private ended = false
   private timer: Timer | null = null
 
   constructor(volume: OrderedVolume, link: EngineLink, predecessorOff: boolean) {
@@ -106,9 +107,11 @@ export class SealOrder implements RunningOrder {
 
   private end(error: Error | null = null): void {
     assert(!this.persisting, 'nothing is in flight')
+    if (this.ended) return
+    this.ended = true
     this.cancelled = true
     this.timer?.cancel()
-    this.volume.orderEnded(error)
+    this.volume.orderEnded(this.link, error)
   }
 
   private fields(): { volume: string; node: string; epoch: number } {

@@ -1,25 +1,40 @@
 // What a volume's replica has done since the process began: plain numbers for status and metrics.
 import type { Bytes, Ms } from '../../../base/units.ts'
 
-export class VolumeCounters {
-  connections = 0
-  heartbeats = 0
-  receivedBytes: Bytes = 0
-  appendedBatches = 0
-  appendedBytes: Bytes = 0
-  duplicateBatches = 0
-  fetchedBatches = 0
-  fetchedBytes: Bytes = 0
+export interface VolumeCounters {
+  heartbeats: number
+  receivedBytes: Bytes
+  appendedBatches: number
+  appendedBytes: Bytes
+  duplicateBatches: number
+  fetchedBatches: number
+  fetchedBytes: Bytes
   /** Times that its stream was not read, since it was above its share. */
-  pauses = 0
+  pauses: number
   /** Time in the store's writes: all, and the longest one. */
-  writeMs: Ms = 0
-  writeMsMax: Ms = 0
+  writeMs: Ms
+  writeMsMax: Ms
+}
 
-  noteWrite(bytes: Bytes, tookMs: Ms): void {
-    this.appendedBatches += 1
-    this.appendedBytes += bytes
-    this.writeMs += tookMs
-    if (tookMs > this.writeMsMax) this.writeMsMax = tookMs
+export function zeroCounters(): VolumeCounters {
+  return {
+    heartbeats: 0,
+    receivedBytes: 0,
+    appendedBatches: 0,
+    appendedBytes: 0,
+    duplicateBatches: 0,
+    fetchedBatches: 0,
+    fetchedBytes: 0,
+    pauses: 0,
+    writeMs: 0,
+    writeMsMax: 0,
   }
+}
+
+/** A batch of so many bytes is durable, and took so long. */
+export function countWrite(counters: VolumeCounters, bytes: Bytes, tookMs: Ms): void {
+  counters.appendedBatches += 1
+  counters.appendedBytes += bytes
+  counters.writeMs += tookMs
+  if (tookMs > counters.writeMsMax) counters.writeMsMax = tookMs
 }

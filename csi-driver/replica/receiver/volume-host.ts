@@ -49,6 +49,9 @@ export interface OrderedVolume {
   readonly lastHeartbeatAtMs: Ms | null
   readonly released: boolean
   refuse(link: EngineLink, refusal: Refusal): void
-  /** Exactly once for each order that was begun: the store has nothing of it in flight. An error is one of the store. */
-  orderEnded(error: Error | null): void
+  /**
+   * Exactly once for each order that was begun: the store has nothing of it in flight, the next one may begin. An error
+   * is the store's; the link is the one that gave the order.
+   */
+  orderEnded(link: EngineLink, error: Error | null): void
 }

@@ -10,7 +10,7 @@
 //   - Bounded: orders by ORDERS_WAITING_MAX, bytes by its share (byte-shares.ts); above either its stream is not read.
 import { assert } from '../../../base/assert.ts'
 import { BoundedQueue } from '../../../base/bounded-queue.ts'
-import type { Bytes, Ms } from '../../../base/units.ts'
+import type { Bytes, Epoch, Ms, Run } from '../../../base/units.ts'
 import type { HelloFacts } from '../../protocol/store-rows.ts'
 import { heartbeatDecision, helloDecision, orderDecision } from '../../protocol/store-table.ts'
 import type { VolumeState } from '../../protocol/stored-log.ts'
@@ -22,7 +22,7 @@ import { ORDERS_WAITING_MAX } from './limits.ts'
 import { makeOrder } from './orders.ts'
 import { refusalOf, storeRefusal } from './refusals.ts'
 import type { HeldVolume } from './store-port.ts'
-import { VolumeCounters } from './volume-counters.ts'
+import { countWrite, zeroCounters } from './volume-counters.ts'
 import type { AppendOrder, Order, OrderedVolume, RunningOrder, VolumeHost } from './volume-host.ts'
 
 /** Orders that may wait at most; a stream that is not read may still deliver what was on its way. */
@@ -38,9 +38,9 @@ export class VolumeReplica implements Writer, OrderedVolume {
   readonly host: VolumeHost
   readonly identity: NewVolume
   readonly share: ShareAccount
-  readonly counters = new VolumeCounters()
+  readonly counters = zeroCounters()
   /** Why everybody is refused; null: nobody is. */
-  failure: string | null = null
+  failure: Refusal | null = null
   /** The engine that orders. */
   link: EngineLink | null = null
   /** The last heartbeat that was answered, on the boot clock; null: none in this life of the store. */
@@ -51,6 +51,8 @@ export class VolumeReplica implements Writer, OrderedVolume {
   private stored: HeldVolume | null
   /** An engine whose HELLO was accepted and whose promise and run are not yet durable. */
   private arrival: EngineLink | null = null
+  /** Of the newest HELLO that was accepted, perhaps not yet durable, also when its engine has gone again. */
+  private newest: { readonly epoch: Epoch; readonly run: Run } | null = null
   private readonly orders = new BoundedQueue<Order>(ORDERS_MAX)
   private readonly check: BatchCheck
   /** An order of the store is in flight, or `running` is. */
@@ -95,7 +97,7 @@ export class VolumeReplica implements Writer, OrderedVolume {
   /** A HELLO whose proof was looked at. Answered by welcome or refuse of the link, perhaps later. */
   greet(link: EngineLink, proof: HelloFacts['proof'], room: boolean): void {
     if (this.failure !== null) {
-      link.refuse({ code: 'io', message: this.failure })
+      link.refuse(this.failure)
       return
     }
     const { purpose, epoch, run } = link
@@ -107,6 +109,7 @@ export class VolumeReplica implements Writer, OrderedVolume {
     assert(then !== 'drop', `a HELLO is answered row=${label}`)
     this.endEngines(link)
     this.arrival = link
+    this.newest = { epoch, run }
     this.pump()
   }
 
@@ -159,13 +162,30 @@ export class VolumeReplica implements Writer, OrderedVolume {
     link.refuse(refusal)
   }
 
-  /** Refuses everybody; resolves when nothing of the volume is in flight in the store any more. */
+  /** Refuses everybody from now on; resolves when nothing of the volume is in flight in the store any more. */
   stop(refusal: Refusal): Promise<void> {
-    this.failure ??= refusal.message
-    for (const link of [this.link, this.arrival]) if (link !== null) this.refuse(link, refusal)
+    this.failure ??= refusal
+    this.refuseAll(refusal)
     return new Promise((resolve) => {
       if (this.busy) this.onIdle = resolve
       else resolve()
+    })
+  }
+
+  /** Removes the volume from the store; only where nobody is connected and nothing is in flight. */
+  discard(): Promise<Error | null> {
+    assert(!this.connected && !this.busy, 'nobody uses the volume')
+    this.busy = true
+    // Who comes meanwhile may come again, to a store that does not know the volume.
+    this.failure ??= { code: 'stopping', message: 'the volume is being removed from this store' }
+    return new Promise((resolve) => {
+      this.held.discard((error) => {
+        this.busy = false
+        if (error === null) this.stored = null
+        else this.failure = storeRefusal(error)
+        this.onIdle?.()
+        resolve(error)
+      })
     })
   }
 
@@ -187,10 +207,10 @@ export class VolumeReplica implements Writer, OrderedVolume {
     if (decision === 'store') {
       const begunMs = this.host.clock.monotonicMs()
       held.append(order.body, (error) => {
-        this.counters.noteWrite(order.body.length, this.host.clock.monotonicMs() - begunMs)
+        if (error === null) countWrite(this.counters, order.body.length, this.host.clock.monotonicMs() - begunMs)
         // A link that has been ended meanwhile hears nothing; the one that followed learns the end from its welcome.
         if (error === null && link.present) link.send({ type: 'APPENDED', batchSeq })
-        this.endTurn(order, error)
+        this.endTurn(link, order, error)
       })
       return
     }
@@ -198,26 +218,22 @@ export class VolumeReplica implements Writer, OrderedVolume {
       this.counters.duplicateBatches += 1
       link.send({ type: 'APPENDED', batchSeq })
     } else if (decision !== 'drop') this.refuse(link, decision)
-    this.endTurn(order, null)
+    this.endTurn(link, order, null)
   }
 
-  /** For an order: nothing of it is in flight any more, whatever its outcome. The next one may begin. */
-  orderEnded(error: Error | null): void {
+  orderEnded(link: EngineLink, error: Error | null): void {
     this.running = null
     this.busy = false
     this.throttle()
-    if (error !== null) this.storeFailed(error)
-    if (this.onIdle !== null) {
-      this.onIdle()
-      this.onIdle = null
-    }
+    if (error !== null) this.storeFailed(link, error)
+    this.onIdle?.()
     this.pump()
   }
 
-  private endTurn({ body }: AppendOrder, error: Error | null): void {
+  private endTurn(link: EngineLink, { body }: AppendOrder, error: Error | null): void {
     this.host.shares.give(this.share, body.buffer.length)
     this.host.bodies.give(body.buffer)
-    this.orderEnded(error)
+    this.orderEnded(link, error)
     this.host.writes.ended(body.length)
   }
 
@@ -257,14 +273,14 @@ export class VolumeReplica implements Writer, OrderedVolume {
       this.busy = true
       this.host.store.create(this.identity, (error, volume) => {
         this.stored = volume
-        this.orderEnded(error)
+        this.orderEnded(link, error)
       })
       return
     }
     const { promise, epoch, run } = held.state
     if (promise !== link.epoch || epoch !== link.epoch || run !== link.run) {
       this.busy = true
-      held.update({ promise: link.epoch, epoch: link.epoch, run: link.run }, (error) => this.orderEnded(error))
+      held.update({ promise: link.epoch, epoch: link.epoch, run: link.run }, (error) => this.orderEnded(link, error))
       return
     }
     this.arrival = null
@@ -273,12 +289,12 @@ export class VolumeReplica implements Writer, OrderedVolume {
     link.welcome(held)
   }
 
-  /** The state with what those who are on their way in will make of it; null: the volume is unknown. */
+  /** The state with what the newest HELLO will make of it, or has made; null: the volume is unknown. */
   private newestState(): VolumeState | null {
-    const newest = this.arrival ?? this.link
-    if (newest === null) return this.stored?.state ?? null
-    const { epoch, run } = newest
-    return { promise: epoch, epoch, run, log: this.stored?.state.log ?? null }
+    const { newest } = this
+    const state = this.stored?.state ?? null
+    if (newest === null) return state
+    return { ...newest, promise: newest.epoch, log: state?.log ?? null }
   }
 
   /** Ends every connection in favour of `newer`. */
@@ -312,12 +328,19 @@ export class VolumeReplica implements Writer, OrderedVolume {
     link.send({ type: 'RELEASED' })
   }
 
-  private storeFailed(error: Error): void {
+  private storeFailed(link: EngineLink, error: Error): void {
     const refusal = storeRefusal(error)
-    if (refusal.code === 'io') {
-      this.failure ??= refusal.message
-      this.host.log.event('replica.receiver.volume_failed', { reason: error.message }, 'error')
+    if (refusal.code !== 'io') {
+      if (link.present) this.refuse(link, refusal)
+      return
     }
+    this.failure ??= refusal
+    const { volume } = this.identity
+    this.host.log.event('replica.receiver.volume_failed', { volume, reason: error.message }, 'error')
+    this.refuseAll(refusal)
+  }
+
+  private refuseAll(refusal: Refusal): void {
     for (const link of [this.link, this.arrival]) if (link !== null) this.refuse(link, refusal)
   }
 

@@ -90,6 +90,7 @@ export class MemoryVolume implements HeldVolume {
   logBytesReserved = 0
   private readonly store: MemoryStore
   private readonly bodies = new Map<BatchSeq, Buffer>()
+  private readonly hashes = new Map<BatchSeq, bigint>()
 
   constructor(store: MemoryStore, identity: { volume: string; volumeUuid: string; volumeKey: Buffer }) {
     this.store = store
@@ -136,7 +137,7 @@ export class MemoryVolume implements HeldVolume {
     )
   }
 
-  append({ buffer, start, length }: BodyInMemory, done: StoreDone): void {
+  append({ buffer, start, length, hash }: BodyInMemory, done: StoreDone): void {
     this.order(
       'append',
       () => {
@@ -144,6 +145,7 @@ export class MemoryVolume implements HeldVolume {
         view.read(body, 0, length)
         const { batchSeq, lastSeq, headerHash, ackedSeq } = view
         this.bodies.set(batchSeq, body)
+        this.hashes.set(batchSeq, hash)
         const { log } = this
         const storedBytes = log.storedBytes + length
         const end = { lastBatchSeq: batchSeq, lastSeq, lastHash: headerHash }
@@ -194,7 +196,11 @@ export class MemoryVolume implements HeldVolume {
     this.order(
       'read',
       () => void body.copy(into, start),
-      (error) => done(error, error === null ? { buffer: into, start, length: body.length, hash: 0n } : null),
+      (error) =>
+        done(
+          error,
+          error === null ? { buffer: into, start, length: body.length, hash: this.hashes.get(batchSeq) ?? 0n } : null,
+        ),
     )
   }
 

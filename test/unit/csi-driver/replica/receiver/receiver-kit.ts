@@ -1,6 +1,5 @@
 // What the receiver's tests share: a receiver over streams in memory, with a clock that the test moves, and engines that
 // talk to it in real frames.
-import { xxhash64 } from '../../../../../base/xxhash64.ts'
 import { MemoryEventLog } from '../../../../../base/log.ts'
 import { BATCH_HEADER } from '../../../../../csi-driver/batch/batch-format.ts'
 import type { IoError } from '../../../../../base/errors.ts'
@@ -331,9 +330,4 @@ export class Rig<Store extends HeldStore = MemoryStore> {
     owner.answers.length = 0
     return owner
   }
-}
-
-/** For answers of FETCH: the hash that a store keeps beside a body. */
-export function bodyHash(body: Buffer): bigint {
-  return xxhash64(body, 0, body.length)
 }

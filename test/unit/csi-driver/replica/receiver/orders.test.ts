@@ -1,0 +1,530 @@
+// Proves: every row of the store's tables does through real frames what it says: what is stored, answered, refused. Each
+// case is named after its row; the last test holds the names against the tables, so that no row goes without a case.
+import { STORE_TABLES } from '../../../../../csi-driver/protocol/store-table.ts'
+import type { VolumeState } from '../../../../../csi-driver/protocol/stored-log.ts'
+import type { Hello, MessageOf } from '../../../../../csi-driver/replica/wire/messages.ts'
+import { logUuidOf, Rig, settle, type TestEngine, TestLog, VOLUME_UUID } from './receiver-kit.ts'
+
+const OPENER = { purpose: 'opener', epoch: 2, run: 1 } as const
+const NEW_LOG = logUuidOf(2)
+const LATER_LOG = logUuidOf(3)
+
+class Case {
+  readonly rig: Rig
+  readonly log = new TestLog()
+  owner: TestEngine
+
+  private constructor(rig: Rig, owner: TestEngine) {
+    this.rig = rig
+    this.owner = owner
+  }
+
+  /** An owner, welcomed; its log has `batches`, or none at all. */
+  static async begin(batches: number | 'no-log' = 3): Promise<Case> {
+    const rig = await Rig.start()
+    const made = new Case(rig, await rig.welcomed())
+    if (batches === 'no-log') return made
+    made.owner.send(made.log.learn())
+    for (let i = 0; i < batches; i++) made.owner.send(made.log.next())
+    await settle()
+    made.owner.answers.length = 0
+    return made
+  }
+
+  get state(): VolumeState {
+    const held = this.rig.store.find(VOLUME_UUID)
+    if (held === null) throw new Error('no such volume')
+    return held.state
+  }
+
+  async engine(hello: Partial<Hello>): Promise<TestEngine> {
+    const engine = await this.rig.welcomed(hello, 'node-b')
+    engine.answers.length = 0
+    return engine
+  }
+
+  /** Of a PREPARE at the log's end, with changes. */
+  prepare(changes: Partial<MessageOf<'PREPARE'>> = {}): MessageOf<'PREPARE'> {
+    const { batchSeq, previousHash, logUuid } = this.log
+    const end = { lastBatchSeq: batchSeq - 1, lastHash: previousHash }
+    return { type: 'PREPARE', authoritativeLogUuid: logUuid, newLogUuid: NEW_LOG, ...end, ...changes }
+  }
+}
+
+const cases = new Map<string, () => Promise<void>>()
+/** Rows that no frame can reach, and why. */
+const UNREACHABLE = new Map([
+  [
+    'connection-ended',
+    'the volume drops what an ended connection still delivers before it asks (volume-replica.test.ts)',
+  ],
+  ['epoch-old', 'whoever comes with a newer epoch ends the older connection first'],
+  ['run-old', 'the same for runs'],
+  ['promise-first', 'the HELLO has made the promise durable'],
+])
+
+// HELLO
+
+cases.set('proof-wrong', async () => {
+  const { rig, owner } = await Case.begin()
+  const other = await rig.welcomed({ key: Buffer.alloc(32, 1), epoch: 9 })
+  expect(other.heard).toEqual(['REFUSED proof'])
+  owner.send({ type: 'HEARTBEAT', number: 1 })
+  expect(owner.heard).toEqual(['ALIVE'])
+})
+
+cases.set('key-missing', async () => {
+  const rig = await Rig.start()
+  expect((await rig.welcomed({ volumeKey: null })).heard).toEqual(['REFUSED proof'])
+  expect(rig.store.orders).toEqual([])
+})
+
+cases.set('promised-to-newer', async () => {
+  const { rig } = await Case.begin()
+  await rig.welcomed({ epoch: 5 })
+  expect((await rig.welcomed({ epoch: 4, run: 9 })).heard).toEqual(['REFUSED epoch-old'])
+})
+
+cases.set('newer-run-was-here', async () => {
+  const { rig } = await Case.begin()
+  await rig.welcomed({ run: 3 })
+  expect((await rig.welcomed({ run: 2 })).heard).toEqual(['REFUSED run-old'])
+})
+
+cases.set('reconnect', async () => {
+  const { rig, owner } = await Case.begin()
+  const orders = rig.store.orders.length
+  const again = await rig.welcomed()
+  expect(again.last('WELCOME')?.state.log?.lastBatchSeq).toBe(3)
+  expect(owner.isClosed).toBe(true)
+  expect(rig.store.orders.length).toBe(orders)
+})
+
+cases.set('newer-engine', async () => {
+  const { rig, owner } = await Case.begin()
+  const newer = await rig.welcomed({ run: 2 })
+  expect(owner.heard).toEqual(['REFUSED run-old'])
+  expect(newer.last('WELCOME')?.state).toMatchObject({ promise: 1, epoch: 1, run: 2 })
+  expect(rig.store.orders.at(-1)).toBe('update tank')
+})
+
+cases.set('opener-finds-nothing', async () => {
+  const rig = await Rig.start()
+  expect((await rig.welcomed(OPENER)).heard).toEqual(['REFUSED not-held'])
+  expect(rig.store.orders).toEqual([])
+})
+
+cases.set('new-volume', async () => {
+  const { state, rig } = await Case.begin('no-log')
+  expect(state).toEqual({ promise: 1, epoch: 1, run: 1, log: null })
+  // The key is fixed: another one does not open it, also not by bringing itself.
+  expect((await rig.welcomed({ key: Buffer.alloc(32, 1), epoch: 2 })).heard).toEqual(['REFUSED proof'])
+  // And later HELLOs need not bring it.
+  expect((await rig.welcomed({ volumeKey: null, epoch: 2 })).heard).toEqual(['WELCOME'])
+})
+
+cases.set('too-many-volumes', async () => {
+  const rig = await Rig.start({ limits: { volumesMax: 1 } })
+  await rig.welcomed()
+  expect((await rig.welcomed({ volumeUuid: 'b'.repeat(32), volume: 'other' })).heard).toEqual(['REFUSED too-many'])
+  expect((await rig.welcomed({ run: 2 })).heard).toEqual(['WELCOME'])
+})
+
+// Who may order what
+
+cases.set('anybody', async () => {
+  const each = await Case.begin()
+  const opener = await each.engine(OPENER)
+  each.owner.send({ type: 'STATE' })
+  opener.send({ type: 'STATE' })
+  opener.send({ type: 'FETCH', fromBatchSeq: 4, bytesMax: 1 })
+  opener.send(each.log.next())
+  expect(opener.heard).toEqual(['STATE_IS', 'FETCH_END', 'APPENDED'])
+  expect(each.owner.heard).toEqual(['REFUSED epoch-old'])
+})
+
+cases.set('owner-orders', async () => {
+  const { owner } = await Case.begin()
+  owner.send({ type: 'TRIM', batchSeq: 1 })
+  owner.send({ type: 'HEARTBEAT', number: 1 })
+  owner.send({ type: 'RELEASE' })
+  expect(owner.heard).toEqual(['TRIMMED', 'ALIVE', 'RELEASED'])
+})
+
+cases.set('opener-orders', async () => {
+  const each = await Case.begin()
+  const opener = await each.engine(OPENER)
+  opener.send(each.prepare())
+  opener.send({ type: 'SEAL', predecessorOff: true })
+  expect(opener.heard).toEqual(['PREPARED', 'SEALED'])
+})
+
+cases.set('opener-drops-nothing', async () => {
+  const each = await Case.begin()
+  const trimmer = await each.engine(OPENER)
+  trimmer.send({ type: 'TRIM', batchSeq: 1 })
+  expect(trimmer.heard).toEqual(['REFUSED bad-message'])
+  const learner = await each.engine(OPENER)
+  learner.send(each.log.learn())
+  expect(learner.heard).toEqual(['REFUSED bad-message'])
+  expect(each.state.log?.tail.batchSeq).toBe(1)
+})
+
+cases.set('opener-serves-nothing', async () => {
+  const each = await Case.begin()
+  const one = await each.engine(OPENER)
+  one.send({ type: 'HEARTBEAT', number: 1 })
+  expect(one.heard).toEqual(['REFUSED bad-message'])
+  const other = await each.engine(OPENER)
+  other.send({ type: 'RELEASE' })
+  expect(other.heard).toEqual(['REFUSED bad-message'])
+})
+
+cases.set('owner-seals-nothing', async () => {
+  const sealer = await Case.begin()
+  sealer.owner.send({ type: 'SEAL', predecessorOff: true })
+  expect(sealer.owner.heard).toEqual(['REFUSED bad-message'])
+  const preparer = await Case.begin()
+  preparer.owner.send(preparer.prepare())
+  expect(preparer.owner.heard).toEqual(['REFUSED bad-message'])
+  expect(preparer.state.log?.pending).toBeNull()
+})
+
+// APPEND
+
+cases.set('append-without-log', async () => {
+  const { owner, log } = await Case.begin('no-log')
+  owner.send(log.next())
+  expect(owner.heard).toEqual(['WELCOME', 'REFUSED not-held'])
+})
+
+cases.set('append-next', async () => {
+  const { owner, log, state } = await Case.begin(1)
+  owner.send(log.next(4096))
+  expect(owner.answers).toEqual([{ type: 'APPENDED', batchSeq: 2 }])
+  expect(state.log?.lastBatchSeq).toBe(1)
+})
+
+cases.set('append-under-pending-name', async () => {
+  const each = await Case.begin()
+  const opener = await each.engine(OPENER)
+  opener.send(each.prepare())
+  each.log.logUuid = NEW_LOG
+  each.log.epoch = 2
+  opener.send(each.log.next())
+  expect(opener.heard).toEqual(['PREPARED', 'REFUSED not-held'])
+})
+
+cases.set('append-under-other-name', async () => {
+  const { owner, log } = await Case.begin()
+  log.logUuid = logUuidOf(1, '7'.repeat(16))
+  owner.send(log.next())
+  expect(owner.heard).toEqual(['REFUSED not-held'])
+})
+
+cases.set('append-to-other-chain', async () => {
+  const { owner, log } = await Case.begin()
+  log.previousHash += 1n
+  owner.send(log.next())
+  expect(owner.heard).toEqual(['REFUSED hash-differs'])
+})
+
+cases.set('append-again', async () => {
+  const { rig, owner, log } = await Case.begin(2)
+  const third = log.next()
+  owner.send(third)
+  const again = await rig.welcomed()
+  again.send(third)
+  again.send(log.next())
+  expect(again.answers.slice(1)).toEqual([
+    { type: 'APPENDED', batchSeq: 3 },
+    { type: 'APPENDED', batchSeq: 4 },
+  ])
+  expect(rig.store.orders.filter((order) => order === 'append tank').length).toBe(4)
+  expect(rig.receiver.status().volumes[0]?.counters).toMatchObject({ appendedBatches: 4, duplicateBatches: 1 })
+})
+
+cases.set('append-other-content', async () => {
+  const { owner, log } = await Case.begin(2)
+  log.batchSeq = 2
+  log.seq = 2
+  owner.send(log.next(512, 'other'))
+  expect(owner.heard).toEqual(['REFUSED hash-differs'])
+})
+
+cases.set('append-below-tail', async () => {
+  const { owner } = await Case.begin(3)
+  owner.send({ type: 'TRIM', batchSeq: 2 })
+  owner.send(new TestLog().next())
+  expect(owner.heard).toEqual(['TRIMMED', 'REFUSED gap'])
+})
+
+cases.set('append-gap', async () => {
+  const { owner, log, state } = await Case.begin(1)
+  log.next()
+  owner.send(log.next())
+  expect(owner.heard).toEqual(['REFUSED gap'])
+  expect(state.log?.lastBatchSeq).toBe(1)
+})
+
+// TRIM
+
+cases.set('trim-without-log', async () => {
+  const { owner } = await Case.begin('no-log')
+  owner.send({ type: 'TRIM', batchSeq: 1 })
+  expect(owner.heard).toEqual(['WELCOME', 'REFUSED not-held'])
+})
+
+cases.set('trim', async () => {
+  const each = await Case.begin()
+  each.owner.send({ type: 'TRIM', batchSeq: 2 })
+  expect(each.owner.answers).toEqual([{ type: 'TRIMMED', batchSeq: 2 }])
+  expect(each.state.log?.tail.batchSeq).toBe(3)
+})
+
+cases.set('trim-again', async () => {
+  const each = await Case.begin()
+  each.owner.send({ type: 'TRIM', batchSeq: 2 })
+  each.owner.send({ type: 'TRIM', batchSeq: 1 })
+  expect(each.owner.heard).toEqual(['TRIMMED', 'TRIMMED'])
+  expect(each.state.log?.tail.batchSeq).toBe(3)
+})
+
+cases.set('trim-ahead', async () => {
+  const { owner } = await Case.begin()
+  owner.send({ type: 'TRIM', batchSeq: 4 })
+  expect(owner.heard).toEqual(['REFUSED gap'])
+})
+
+// SEAL: its waits are proven in seal-order.test.ts
+
+cases.set('own-engine-first', async () => {
+  const each = await Case.begin()
+  each.rig.engines.hold = true
+  const opener = await each.engine(OPENER)
+  opener.send({ type: 'SEAL', predecessorOff: true })
+  expect(each.rig.engines.asked).toMatchObject([{ volume: 'tank', epoch: 2 }])
+  expect(opener.heard).toEqual(['SEAL_WAIT'])
+  each.rig.engines.asked[0]?.done(null)
+  expect(opener.heard).toEqual(['SEAL_WAIT', 'SEALED'])
+})
+
+cases.set('own-engine-stays', async () => {
+  const each = await Case.begin()
+  each.rig.engines.error = Object.assign(new Error('it lives'), { name: 'IoError' as const, code: 'EBUSY' })
+  const opener = await each.engine(OPENER)
+  opener.send({ type: 'SEAL', predecessorOff: true })
+  expect(opener.heard).toEqual(['REFUSED busy-engine'])
+})
+
+cases.set('predecessor-off', async () => {
+  const each = await Case.begin()
+  each.owner.send({ type: 'HEARTBEAT', number: 1 })
+  const opener = await each.engine(OPENER)
+  opener.send({ type: 'SEAL', predecessorOff: true })
+  expect(opener.last('SEALED')?.state).toMatchObject({ promise: 2, epoch: 2, log: { lastBatchSeq: 3 } })
+})
+
+cases.set('store-restarted', async () => {
+  const each = await Case.begin()
+  const opener = await each.engine(OPENER)
+  opener.send({ type: 'SEAL', predecessorOff: false })
+  expect(opener.answers).toEqual([{ type: 'SEAL_WAIT', remainingMs: 8000 }])
+})
+
+async function longAfterStart(): Promise<Case> {
+  const each = await Case.begin()
+  await each.rig.time.advance(9_000)
+  return each
+}
+
+cases.set('lease-may-run', async () => {
+  const each = await longAfterStart()
+  each.owner.send({ type: 'HEARTBEAT', number: 1 })
+  const opener = await each.engine(OPENER)
+  opener.send({ type: 'SEAL', predecessorOff: false })
+  expect(opener.answers).toEqual([{ type: 'SEAL_WAIT', remainingMs: 8000 }])
+})
+
+cases.set('lease-released', async () => {
+  const each = await longAfterStart()
+  each.owner.send({ type: 'HEARTBEAT', number: 1 })
+  each.owner.send({ type: 'RELEASE' })
+  const opener = await each.engine(OPENER)
+  opener.send({ type: 'SEAL', predecessorOff: false })
+  expect(opener.heard).toEqual(['SEALED'])
+})
+
+cases.set('lease-over', async () => {
+  const each = await longAfterStart()
+  const opener = await each.engine(OPENER)
+  opener.send({ type: 'SEAL', predecessorOff: false })
+  expect(opener.heard).toEqual(['SEALED'])
+})
+
+// LEARN
+
+cases.set('learn-from-nonsense', async () => {
+  const { owner, log } = await Case.begin('no-log')
+  owner.send({ ...log.learn(), lineage: [{ logUuid: logUuidOf(1), firstBatchSeq: 7 }] })
+  expect(owner.heard).toEqual(['WELCOME', 'REFUSED bad-message'])
+})
+
+cases.set('learn', async () => {
+  const each = await Case.begin(3)
+  each.owner.send(each.log.learn())
+  expect(each.owner.heard).toEqual(['LEARNING'])
+  expect(each.state.log).toMatchObject({ tail: { batchSeq: 4 }, lastBatchSeq: 3, storedBytes: 0 })
+  each.owner.send(each.log.next())
+  expect(each.owner.last('APPENDED')?.batchSeq).toBe(4)
+})
+
+cases.set('learn-full', async () => {
+  const each = await Case.begin(2)
+  each.owner.send(each.log.learn(2 ** 31))
+  expect(each.owner.heard).toEqual(['REFUSED full'])
+  expect(each.state.log?.lastBatchSeq).toBe(2)
+  // Not a failure of the store: the volume goes on.
+  expect((await each.rig.welcomed()).heard).toEqual(['WELCOME'])
+})
+
+// PREPARE and PROMOTE
+
+cases.set('prepare-without-log', async () => {
+  const each = await Case.begin('no-log')
+  const opener = await each.engine(OPENER)
+  opener.send(each.prepare())
+  expect(opener.heard).toEqual(['REFUSED not-held'])
+})
+
+cases.set('prepare-other-log', async () => {
+  const each = await Case.begin()
+  const opener = await each.engine(OPENER)
+  opener.send(each.prepare({ authoritativeLogUuid: logUuidOf(1, '7'.repeat(16)) }))
+  expect(opener.heard).toEqual(['REFUSED not-held'])
+})
+
+cases.set('prepare-on-promoted', async () => {
+  const each = await Case.begin()
+  const opener = await each.engine(OPENER)
+  opener.send(each.prepare({ lastBatchSeq: 2, lastHash: each.rig.store.find(VOLUME_UUID)?.headerHashOf(2) ?? 0n }))
+  const next = await each.engine({ ...OPENER, epoch: 3 })
+  const lastHash = each.rig.store.find(VOLUME_UUID)?.headerHashOf(2) ?? 0n
+  next.send(each.prepare({ authoritativeLogUuid: NEW_LOG, newLogUuid: LATER_LOG, lastBatchSeq: 2, lastHash }))
+  expect(next.heard).toEqual(['PREPARED'])
+  expect(each.state.log).toMatchObject({
+    lineage: [{ logUuid: logUuidOf(1) }, { logUuid: NEW_LOG, firstBatchSeq: 3 }],
+    pending: { logUuid: LATER_LOG, firstBatchSeq: 3 },
+    lastBatchSeq: 2,
+  })
+})
+
+cases.set('prepare-short', async () => {
+  const each = await Case.begin()
+  const opener = await each.engine(OPENER)
+  opener.send(each.prepare({ lastBatchSeq: 4 }))
+  expect(opener.heard).toEqual(['REFUSED gap'])
+})
+
+cases.set('prepare-other-content', async () => {
+  const each = await Case.begin()
+  const opener = await each.engine(OPENER)
+  opener.send(each.prepare({ lastHash: 1n }))
+  expect(opener.heard).toEqual(['REFUSED hash-differs'])
+})
+
+cases.set('prepare', async () => {
+  const each = await Case.begin()
+  const opener = await each.engine(OPENER)
+  opener.send(each.prepare())
+  expect(opener.heard).toEqual(['PREPARED'])
+  expect(each.state.log).toMatchObject({ pending: { logUuid: NEW_LOG, firstBatchSeq: 4 }, lastBatchSeq: 3 })
+})
+
+cases.set('prepare-again', async () => {
+  const each = await Case.begin()
+  const opener = await each.engine(OPENER)
+  opener.send(each.prepare())
+  const orders = each.rig.store.orders.length
+  opener.send(each.prepare())
+  expect(opener.heard).toEqual(['PREPARED', 'PREPARED'])
+  expect(each.rig.store.orders.length).toBe(orders)
+})
+
+cases.set('prepare-over-void', async () => {
+  const each = await Case.begin()
+  const opener = await each.engine(OPENER)
+  opener.send(each.prepare())
+  const next = await each.engine({ ...OPENER, epoch: 3 })
+  next.send(each.prepare({ newLogUuid: LATER_LOG }))
+  expect(next.heard).toEqual(['PREPARED'])
+  expect(each.state.log?.pending?.logUuid).toBe(LATER_LOG)
+})
+
+cases.set('promote-without-log', async () => {
+  const { owner } = await Case.begin('no-log')
+  owner.send({ type: 'PROMOTE', logUuid: logUuidOf(1) })
+  expect(owner.heard).toEqual(['WELCOME', 'REFUSED not-held'])
+})
+
+cases.set('promote', async () => {
+  const each = await Case.begin()
+  const opener = await each.engine(OPENER)
+  opener.send(each.prepare())
+  opener.send({ type: 'PROMOTE', logUuid: NEW_LOG })
+  expect(opener.heard).toEqual(['PREPARED', 'PROMOTED'])
+  expect(each.state.log).toMatchObject({ lineage: [{}, { logUuid: NEW_LOG, firstBatchSeq: 4 }], pending: null })
+})
+
+cases.set('promote-again', async () => {
+  const { owner } = await Case.begin()
+  owner.send({ type: 'PROMOTE', logUuid: logUuidOf(1) })
+  expect(owner.heard).toEqual(['PROMOTED'])
+})
+
+cases.set('promote-other', async () => {
+  const { owner } = await Case.begin()
+  owner.send({ type: 'PROMOTE', logUuid: NEW_LOG })
+  expect(owner.heard).toEqual(['REFUSED not-held'])
+})
+
+// FETCH: how it sends is proven in fetch-order.test.ts
+
+cases.set('fetch-without-log', async () => {
+  const { owner } = await Case.begin('no-log')
+  owner.send({ type: 'FETCH', fromBatchSeq: 1, bytesMax: 1 })
+  expect(owner.heard).toEqual(['WELCOME', 'REFUSED not-held'])
+})
+
+cases.set('fetch', async () => {
+  const { owner } = await Case.begin()
+  owner.send({ type: 'FETCH', fromBatchSeq: 2, bytesMax: 2 ** 20 })
+  expect(owner.heard).toEqual(['BATCH', 'BATCH', 'FETCH_END'])
+  expect(owner.last('FETCH_END')).toEqual({ type: 'FETCH_END', lastBatchSeq: 3, more: false })
+})
+
+cases.set('fetch-nothing', async () => {
+  const { owner } = await Case.begin()
+  owner.send({ type: 'FETCH', fromBatchSeq: 4, bytesMax: 2 ** 20 })
+  expect(owner.answers).toEqual([{ type: 'FETCH_END', lastBatchSeq: 3, more: false }])
+})
+
+cases.set('fetch-trimmed', async () => {
+  const { owner } = await Case.begin()
+  owner.send({ type: 'TRIM', batchSeq: 1 })
+  owner.send({ type: 'FETCH', fromBatchSeq: 1, bytesMax: 2 ** 20 })
+  expect(owner.heard).toEqual(['TRIMMED', 'REFUSED gap'])
+})
+
+cases.set('fetch-beyond', async () => {
+  const { owner } = await Case.begin()
+  owner.send({ type: 'FETCH', fromBatchSeq: 5, bytesMax: 2 ** 20 })
+  expect(owner.heard).toEqual(['REFUSED gap'])
+})
+
+test.each([...cases])('%s', (_row, run) => run())
+
+test('every row has its case, or a reason why no frame reaches it', () => {
+  const rows = Object.values(STORE_TABLES).flatMap((table) => table.map(({ label }) => label))
+  expect([...cases.keys(), ...UNREACHABLE.keys()].toSorted()).toEqual(rows.toSorted())
+})
