@@ -78,6 +78,7 @@ export class ServedVolume implements VolumeControl {
     const device = this.device as VolumeDevice
     await device.attach(volume, volume.status().phase === 'WriteThrough' ? 'write back' : 'write through')
     if (this.state === 'starting') this.state = 'serving'
+    void volume.fenced.then((reason) => this.onFenced(reason))
     await systemFiles.replace(`${plan.runDirectory}/${RUN_READY}`, '\n')
     onReady(device.name as string)
     this.tick()
@@ -283,6 +284,15 @@ export class ServedVolume implements VolumeControl {
     if (this.ending || this.stopping !== null) return
     this.log.event('serve.device_lost', { reason: end.reason }, 'warning')
     void this.beginStop().catch(() => this.end(EXIT_NO_RESTART, () => (this.volume as Volume).suspend()))
+  }
+
+  /** Another node owns the volume: users of the device here get errors, for nothing can ever be answered again. */
+  private onFenced(reason: string): void {
+    this.log.event('serve.fenced', { reason }, 'error')
+    void this.end(EXIT_NO_RESTART, async () => {
+      await this.device?.abort()
+      await (this.volume as Volume).suspend()
+    })
   }
 
   private async end(status: number, takeDown: () => Promise<void>): Promise<void> {

@@ -6,6 +6,7 @@ import type { EventLog } from '../../base/log.ts'
 import { createPrng } from '../../base/prng.ts'
 import type { ServePlan } from '../cli/serve-settings.ts'
 import type { Doubt, Doubts, VolumePorts, VolumeSettings, WriteCacheSwitch } from '../engine/volume-settings.ts'
+import { noFence } from '../fencing/no-fence.ts'
 import { RUN_DOUBT_PREFIX } from '../holder/run-directory.ts'
 import { SystemAlignedMemory } from '../io/real/aligned-memory.ts'
 import { openCacheStorage } from '../io/real/cache-file.ts'
@@ -79,6 +80,8 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
     register,
     writeCache: options.writeCache,
     doubts: await loadDoubts(plan.runDirectory),
+    network: null,
+    fence: noFence,
   }
   const atStake = await lastKnown(plan)
   const volumeSettings: VolumeSettings = {
@@ -99,6 +102,7 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
     ...(atStake === null ? {} : { atStake }),
     formatCache: settings.formatCache,
     acceptDataLoss: settings.acceptDataLoss,
+    replication: null,
     backingChanged: settings.backingChanged === 'refuse' ? 'none' : settings.backingChanged,
   }
   return { ports, settings: volumeSettings, memory, processes, undo }

@@ -28,6 +28,8 @@ export interface PhaseHost {
   writesQuiet(): Promise<void>
   /** Requests that waited for the end of a freeze may go on. */
   release(): void
+  /** Another owner exists: this engine serves nothing any more, ever. */
+  fenced(reason: string): void
   /** A superblock could not be written: what follows from that begins now. */
   cacheDeviceFailed(message: string): void
 }
@@ -35,6 +37,8 @@ export interface PhaseHost {
 export class PhaseControl {
   /** What the user wants; the phase may lag behind or be unable to follow (core.reason says why). */
   policy: WritePolicy
+  /** Why there is no write-back although the policy asks for it: too few copies. Null: there are enough. */
+  degraded: string | null = null
   private readonly host: PhaseHost
   private readonly core: EngineCore
   private turn: Promise<unknown> = Promise.resolve()
@@ -52,7 +56,29 @@ export class PhaseControl {
     return this.inTurn(async () => {
       if (policy === 'write-back' && this.core.cacheFailure !== null) throw cacheFailedError(this.core.cacheFailure)
       this.policy = policy
+      if (policy === 'write-back' && this.degraded !== null) {
+        this.core.reason = this.degraded
+        return
+      }
       await (policy === 'write-through' ? this.toWriteThrough('policy write-through') : this.toWriteBack())
+    })
+  }
+
+  /** Too few copies for the policy: writes through until `restore`, whatever the user wants; the policy stays noted. */
+  degrade(reason: string): Promise<void> {
+    this.degraded = reason
+    return this.inTurn(async () => {
+      // Copies may be back by the time that it is its turn.
+      if (this.degraded === reason && this.core.phase === 'WriteBack') await this.toWriteThrough(reason)
+    })
+  }
+
+  /** There are copies enough: back to what the user wants. */
+  restore(): Promise<void> {
+    this.degraded = null
+    return this.inTurn(async () => {
+      if (this.degraded !== null || this.policy !== 'write-back' || this.core.cacheFailure !== null) return
+      if (this.core.phase === 'DrainWT' || this.core.phase === 'WriteThrough') await this.toWriteBack()
     })
   }
 
@@ -126,8 +152,8 @@ export class PhaseControl {
       if (this.core.cacheFailure !== null) {
         await this.leaveLog(this.cacheFailureHold ?? this.host.holdWrites())
         this.core.readCache.clear()
-      } else if (this.policy === 'write-back') await this.toWriteBack()
-      else await this.toWriteThrough('policy write-through')
+      } else if (this.policy === 'write-back' && this.degraded === null) await this.toWriteBack()
+      else await this.toWriteThrough(this.degraded ?? 'policy write-through')
     })
   }
 
@@ -261,7 +287,7 @@ export class PhaseControl {
     const { core, client } = this.host
     try {
       if ((await client.change(name, mutate)) === 'applied') return
-      this.stopServing(`another owner has claimed the volume change=${name}`)
+      this.fence(`another owner has claimed the volume change=${name}`)
     } catch (error) {
       if (client.intent !== null) this.stopServing(`the register is not settled change=${name}`)
       throw error
@@ -277,6 +303,12 @@ export class PhaseControl {
         remedy: 'This engine has stopped writing; look at the volume on its new node.',
       },
     )
+  }
+
+  /** A newer owner was seen, in the register or by a store. */
+  fence(reason: string): void {
+    this.stopServing(reason)
+    this.host.fenced(reason)
   }
 
   private stopServing(reason: string): void {

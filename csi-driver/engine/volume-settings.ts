@@ -5,9 +5,13 @@ import type { EventLog } from '../../base/log.ts'
 import type { Prng } from '../../base/prng.ts'
 import type { Bytes, Ms } from '../../base/units.ts'
 import type { BatchLimits } from '../batch/batch-builder.ts'
+import type { Fence } from '../fencing/fence.ts'
 import type { BackingIdentity } from '../io/backing-identity.ts'
 import type { AlignedMemory, BackingStorage, Storage } from '../io/storage.ts'
+import type { NetworkAddress } from '../io/network.ts'
+import type { PeerNetwork } from '../io/peer-network.ts'
 import type { Register } from '../register/register.ts'
+import type { Peer } from '../replica/replicator.ts'
 
 export type WritePolicy = 'write-back' | 'write-through'
 
@@ -41,6 +45,18 @@ export interface Doubts {
   clear(doubt: Doubt): Promise<void>
 }
 
+/** Where the copies go. */
+export interface ReplicationSettings {
+  /** Candidates in order of preference; never the own node. */
+  readonly peers: readonly Peer[]
+  /** The replica store on the own node, which may hold a copy from the time when another node owned the volume. */
+  readonly ownStore: NetworkAddress | null
+  /** Domain of the own node: what fails together with it. */
+  readonly domain: string
+  /** Copies wanted on nodes of the own domain, and of others; 0 to 2 in all. */
+  readonly wanted: { readonly same: number; readonly other: number }
+}
+
 export interface VolumePorts {
   readonly clock: Clock
   readonly timers: Timers
@@ -57,6 +73,9 @@ export interface VolumePorts {
   readonly register: Register
   readonly writeCache: WriteCacheSwitch
   readonly doubts: Doubts
+  /** Null: the volume has no peers. */
+  readonly network: PeerNetwork | null
+  readonly fence: Fence
 }
 
 export interface VolumeSettings {
@@ -87,5 +106,7 @@ export interface VolumeSettings {
   readonly formatCache: boolean
   /** The volume's name, or empty. */
   readonly acceptDataLoss: string
+  /** Null: no copies on other nodes, and a register that no other node shares. */
+  readonly replication: ReplicationSettings | null
   readonly backingChanged: 'none' | 'replay' | 'discard-cache'
 }

@@ -15,6 +15,7 @@ import { type WriteRoute, writeRoute } from '../protocol/phase-table.ts'
 import { setBackingSize } from '../protocol/register-transitions.ts'
 import type { Member } from '../register/record.ts'
 import type { RegisterClient } from '../register/register-client.ts'
+import type { PeerStatus } from '../replica/replicator.ts'
 import { Admission } from './admission.ts'
 import { CacheFills } from './cache-fill.ts'
 import { ScratchPool } from './cache-reader.ts'
@@ -23,11 +24,14 @@ import type { EdgeHashes } from './edge-hashes.ts'
 import type { EngineCore } from './engine-core.ts'
 import { type EngineStatus, engineStatus } from './engine-status.ts'
 import { once } from './generation.ts'
-import { type Opened, VolumeOpening } from './open-volume.ts'
+import { type Opened, OpeningParts } from './opening/opening-parts.ts'
+import { restartVolume } from './opening/restart.ts'
+import { VolumeOpening } from './opening/volume-opening.ts'
 import { ParkedRequests } from './parked-requests.ts'
 import { PassingRequests } from './passing-requests.ts'
 import { PhaseControl } from './phase-control.ts'
 import { ReadPath } from './read-path.ts'
+import { Replication } from './replication/replication.ts'
 import type { RecoveredRequests } from './recovered-requests.ts'
 import type { Request } from './request.ts'
 import { REQUEST_FLUSH, REQUEST_OK, REQUEST_READ, REQUEST_WRITE, REQUEST_ZERO } from './request.ts'
@@ -40,8 +44,8 @@ import { WritePath } from './write-path.ts'
  * writes may be lost), `fenced` when somebody else owns it.
  */
 export async function openVolume(ports: VolumePorts, settings: VolumeSettings): Promise<Volume> {
-  const opening = new VolumeOpening(ports, settings)
-  const opened = settings.start === 'restart' ? await opening.restart() : await opening.open()
+  const parts = new OpeningParts(ports, settings)
+  const opened = settings.start === 'restart' ? await restartVolume(parts) : await new VolumeOpening(parts).open()
   return new Volume(opened)
 }
 
@@ -59,6 +63,7 @@ export class Volume {
   private readonly admission: Admission
   private readonly destager: Destager
   private readonly phases: PhaseControl
+  private readonly replication: Replication | null
   private readonly parked = new ParkedRequests()
   /** Re-sent requests that the log holds and that wait for the backing (DrainWT). */
   private recoveredWaiting: { readonly request: Request; readonly seq: number }[] = []
@@ -69,6 +74,7 @@ export class Volume {
   private releasing = false
   private releaseTimerSet = false
   private quietWaiters: (() => void)[] = []
+  private readonly seenOwner = Promise.withResolvers<string>()
 
   constructor({ core, client, edges, recovered }: Opened) {
     this.core = core
@@ -110,9 +116,15 @@ export class Volume {
       },
       onWriteEnd: (position, length) => this.onBackingWriteEnd(position, length),
     }
+    this.replication = Replication.begin({ core, client, phases: this.phases, release: () => this.release() })
     // A drain that an earlier engine began, or that the policy asks for at the open, goes on by itself.
     if (core.phase === 'DrainWT') this.background(this.phases.setPolicy('write-through'))
     else this.destager.poke()
+  }
+
+  /** Resolves with the reason when another owner was seen: nothing is answered any more, and the process should end. */
+  get fenced(): Promise<string> {
+    return this.seenOwner.promise
   }
 
   get sizeBytes(): Bytes {
@@ -173,6 +185,11 @@ export class Volume {
     })
   }
 
+  /** The nodes that hold copies or may: null where the volume has no peers. */
+  peers(): readonly PeerStatus[] | null {
+    return this.replication?.peers() ?? null
+  }
+
   setPolicy(policy: WritePolicy): Promise<void> {
     return this.phases.setPolicy(policy)
   }
@@ -191,6 +208,7 @@ export class Volume {
   async close(): Promise<void> {
     await this.phases.close()
     this.suspended = true
+    await this.replication?.stop()
     await this.closeDevices()
   }
 
@@ -203,6 +221,7 @@ export class Volume {
     this.core.stopping = true
     this.core.frozen += 1
     this.client.stop()
+    await this.replication?.stop()
     await this.destager.stop()
     while (this.isBusy()) {
       // oxlint-disable-next-line eslint/no-await-in-loop -- each wake-up is an I/O that ended
@@ -427,6 +446,7 @@ export class Volume {
       holdWrites: () => this.holdWrites(),
       writesQuiet: () => this.writesQuiet(),
       release: () => this.release(),
+      fenced: (reason) => this.seenOwner.resolve(reason),
       cacheDeviceFailed: (message) => this.onLogFailed(message, []),
     }
   }

@@ -204,6 +204,17 @@ export class Journal {
   get lastHash(): bigint {
     return this.seal.previousHash
   }
+  /** headerHash of a complete batch that the log holds; null of any other. */
+  hashAt(batchSeq: BatchSeq): bigint | null {
+    if (batchSeq < this.durable.tail.batchSeq || batchSeq > this.completeBatchSeq) return null
+    return this.marks.tailAfter(batchSeq).previousHash
+  }
+  /** headerHash of the last batch that is complete on the device. */
+  get lastCompleteHash(): bigint {
+    const { tail } = this.durable
+    const { completeBatchSeq } = this
+    return completeBatchSeq < tail.batchSeq ? tail.previousHash : this.marks.tailAfter(completeBatchSeq).previousHash
+  }
   get isEmpty(): boolean {
     return this.appendedBatchSeq < this.durable.tail.batchSeq
   }

@@ -9,6 +9,7 @@ import { fillSectors, INITIAL_ID } from './content.ts'
 import { SimulatedDisk } from './disk.ts'
 import { SimulatedMemory } from './memory.ts'
 import { SimulatedRegister } from './register.ts'
+import { noFence } from '../../csi-driver/fencing/no-fence.ts'
 import { RememberedDoubts } from './remembered-doubts.ts'
 import { LOG_START, type Scenario } from './scenario.ts'
 import { type ClockOrigins, Process, type World } from './world.ts'
@@ -92,6 +93,8 @@ export class Machine {
         register: this.register.attach(process),
         writeCache: { setWriteCache: (mode) => this.setWriteCache(process, mode) },
         doubts: this.doubts,
+        network: null,
+        fence: noFence,
       },
     }
   }
@@ -163,6 +166,7 @@ export function settingsFor(
     start: opening.start,
     formatCache: opening.formatCache,
     acceptDataLoss: opening.acceptDataLoss ? scenario.settings.volume : '',
+    replication: null,
     backingChanged: 'none',
   }
 }

@@ -19,6 +19,7 @@ import { LOG_FRAMES_MIN } from '../../../../csi-driver/journal/superblock.ts'
 import type { Phase, RegisterRecord } from '../../../../csi-driver/register/record.ts'
 import { MemoryRegister } from '../../../../csi-driver/register/memory-register.ts'
 import type { CasReply, Register } from '../../../../csi-driver/register/register.ts'
+import { noFence } from '../../../../csi-driver/fencing/no-fence.ts'
 import { RememberedDoubts } from '../../../sim/remembered-doubts.ts'
 import { settle, TestTime } from './test-time.ts'
 
@@ -288,6 +289,7 @@ export const SETTINGS: VolumeSettings = {
   backingPath: 'backing',
   formatCache: false,
   acceptDataLoss: '',
+  replication: null,
   backingChanged: 'none',
 }
 
@@ -333,6 +335,8 @@ export class TestMachine {
       backing: this.backing,
       register: this.register,
       doubts: this.doubts,
+      network: null,
+      fence: noFence,
       writeCache: {
         setWriteCache: (mode) => {
           if (this.writeCacheFails) return Promise.reject(new Error('no device'))

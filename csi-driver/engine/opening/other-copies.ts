@@ -1,0 +1,212 @@
+// The copies of the log that other stores hold, while a volume is opened or its engine restarts: sealed, gathered from,
+// brought to one end, given the new name. Which of them, and in which order, is decided by the tables of protocol/; a
+// copy that fails on the way is left out, and the change of the register that ends the opening leaves it out, too.
+import { CacheError } from '../../../base/errors.ts'
+import type { BatchSeq, Ms } from '../../../base/units.ts'
+import { BatchView, PAYLOAD_OK } from '../../batch/batch-view.ts'
+import type { NetworkAddress } from '../../io/network.ts'
+import type { Journal } from '../../journal/journal.ts'
+import type { StoredLog } from '../../protocol/stored-log.ts'
+import { sameMember, type Member, type RegisterRecord } from '../../register/record.ts'
+import { StoreSession } from '../../replica/replicator.ts'
+import type { VolumePorts, VolumeSettings } from '../volume-settings.ts'
+
+/** One other member that answered. */
+export interface OtherCopy {
+  readonly member: Member
+  readonly session: StoreSession
+}
+
+export interface Sealing {
+  /** Rules S2, 8.1: the engine that last served is proven off, so that its leases need not be waited for. */
+  readonly predecessorOff: boolean
+}
+
+export class OtherCopies {
+  private readonly ports: VolumePorts
+  private readonly settings: VolumeSettings
+  private copies: OtherCopy[] = []
+  /** Listed, and not reached or failed since. */
+  readonly unreachable: Member[] = []
+
+  constructor(ports: VolumePorts, settings: VolumeSettings) {
+    this.ports = ports
+    this.settings = settings
+  }
+
+  get reached(): readonly OtherCopy[] {
+    return this.copies
+  }
+
+  /** Everything up to this batch is trimmed by some copy (3.2); 0: nothing. */
+  get largestTrim(): BatchSeq {
+    return Math.max(0, ...this.copies.map(({ session }) => (session.state.log?.tail.batchSeq ?? 1) - 1))
+  }
+
+  get members(): readonly Member[] {
+    return this.copies.map(({ member }) => member)
+  }
+
+  /** Says HELLO to each of `members` whose address is known; a store in another life than the listed one is left out. */
+  async connect(
+    record: RegisterRecord,
+    { members, purpose, run }: { members: readonly Member[]; purpose: 'owner' | 'opener'; run: number },
+  ): Promise<void> {
+    await Promise.all(members.map((member) => this.connectOne(record, member, purpose, run)))
+  }
+
+  private async connectOne(
+    record: RegisterRecord,
+    member: Member,
+    purpose: 'owner' | 'opener',
+    run: number,
+  ): Promise<void> {
+    const peer = this.peerOf(member)
+    if (peer === undefined || this.ports.network === null) {
+      this.leaveOut(member, 'no --peer names its address')
+      return
+    }
+    const { network, clock, timers, log, memory } = this.ports
+    const identity = {
+      volume: record.volume,
+      volumeUuid: record.volumeUuid,
+      volumeKey: Buffer.from(record.volumeKey, 'hex'),
+      node: this.settings.node,
+      epoch: record.epoch,
+      run,
+    }
+    try {
+      const session = await StoreSession.connect({ network, clock, timers, log, memory }, identity, peer, purpose)
+      if (sameMember(session.store, member)) this.copies.push({ member, session })
+      else {
+        await session.close()
+        this.leaveOut(member, 'the store has lost its content')
+      }
+    } catch (error) {
+      if (error instanceof CacheError && error.kind === 'fenced') throw error
+      this.leaveOut(member, messageOf(error))
+    }
+  }
+
+  private peerOf({ node }: Member): { readonly node: string; readonly address: NetworkAddress } | undefined {
+    const { replication } = this.settings
+    if (node !== this.settings.node) return replication?.peers.find((peer) => peer.node === node)
+    return replication?.ownStore ? { node, address: replication.ownStore } : undefined
+  }
+
+  /** Rule S2: from each, the promise that no engine of an older epoch writes or reads under a lease any more. */
+  async seal({ predecessorOff }: Sealing): Promise<void> {
+    await this.each('seal', ({ member, session }) =>
+      session
+        .seal({ predecessorOff }, (remainingMs: Ms) =>
+          this.ports.log.event('engine.open.waiting_for_lease', { node: member.node, remainingMs }),
+        )
+        .then(() => undefined),
+    )
+  }
+
+  /** Copies the log of `from` into an own journal that holds its beginning or nothing. Rejects where a batch is bad. */
+  async fetchInto(journal: Journal, from: OtherCopy): Promise<void> {
+    const view = new BatchView()
+    const begin = { batchSeq: journal.lastBatchSeq + 1, previousHash: journal.lastHash }
+    await from.session.fetch(begin, async (buffer, start, length) => {
+      if (view.parse(buffer, start, length) !== 'ok' || !view.isWhole || view.checkPayload() !== PAYLOAD_OK) {
+        throw new CacheError('corrupt', 'CACHE_REPLICA_CORRUPT', `a batch of ${from.member.node} is damaged`)
+      }
+      await new Promise<void>((resolve, reject) => {
+        journal.adopt(view, (error) => (error === null ? resolve() : reject(error)))
+      })
+    })
+  }
+
+  /** Rule S4, 3.2: every copy gets what it lacks and lets go of what is trimmed; one that cannot follow is left out. */
+  async equalise(journal: Journal): Promise<void> {
+    await this.each('equalise', (copy) => this.equaliseOne(journal, copy))
+  }
+
+  private async equaliseOne(journal: Journal, { member, session }: OtherCopy): Promise<void> {
+    const { log } = session.state
+    const { tail } = journal.superblock
+    if (log === null || log.lastBatchSeq < tail.batchSeq - 1) throw gapError(member)
+    const buffer = this.ports.memory.allocate(journal.superblock.geometry.frameBytesMax)
+    const view = new BatchView()
+    for (let batchSeq = log.lastBatchSeq + 1; batchSeq <= journal.lastBatchSeq; batchSeq += 1) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- batches follow one another
+      const length = await readBatch(journal, batchSeq, buffer)
+      if (view.parse(buffer, 0, length) !== 'ok') {
+        throw new CacheError('corrupt', 'CACHE_LOG_CORRUPT', `the own log is damaged batchSeq=${batchSeq}`)
+      }
+      const { payloadOffset: headerBytes, payloadBytes } = view
+      // oxlint-disable-next-line eslint/no-await-in-loop -- batches follow one another
+      await session.append({ buffer, start: 0, headerBytes, payloadBytes })
+    }
+    if (log.tail.batchSeq < tail.batchSeq) await session.trim(tail.batchSeq - 1)
+    await session.refresh()
+  }
+
+  /** Rule S4: the new name, durable beside the log that the register names. */
+  async prepare(names: { authoritativeLogUuid: string; newLogUuid: string }, journal: Journal): Promise<void> {
+    const { lastBatchSeq, lastHash } = journal
+    await this.each('prepare', ({ session }) => session.prepare({ ...names, lastBatchSeq, lastHash }))
+  }
+
+  /** The register names the log: the pending name becomes its present one. What fails here is mended on reconnect. */
+  async promote(logUuid: string): Promise<void> {
+    await this.each('promote', async ({ session }) => {
+      if (session.state.log?.pending?.logUuid === logUuid || nameOf(session.state.log) !== logUuid) {
+        await session.promote(logUuid)
+      }
+    })
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.copies.map(({ session }) => session.close()))
+    this.copies = []
+  }
+
+  /** Runs a step on all at once; a copy on which it fails is left out. */
+  private async each(step: string, run: (copy: OtherCopy) => Promise<void>): Promise<void> {
+    const results = await Promise.allSettled(this.copies.map((copy) => run(copy)))
+    const kept: OtherCopy[] = []
+    for (const [i, result] of results.entries()) {
+      const copy = this.copies[i] as OtherCopy
+      if (result.status === 'fulfilled') kept.push(copy)
+      else if (result.reason instanceof CacheError && result.reason.kind === 'fenced') throw result.reason
+      else this.leaveOut(copy.member, `${step}: ${messageOf(result.reason)}`)
+    }
+    this.copies = kept
+  }
+
+  private leaveOut(member: Member, reason: string): void {
+    this.unreachable.push(member)
+    this.ports.log.event(
+      'engine.open.copy_left_out',
+      { node: member.node, storeUuid: member.storeUuid, reason },
+      'warning',
+    )
+  }
+}
+
+/** The last batch of a copy; 0 where it holds no log. */
+export function endOf({ session }: OtherCopy): BatchSeq {
+  return session.state.log?.lastBatchSeq ?? 0
+}
+
+/** The name of a log that is in force. */
+export function nameOf(log: StoredLog | null): string {
+  return log?.lineage.at(-1)?.logUuid ?? ''
+}
+
+function readBatch(journal: Journal, batchSeq: BatchSeq, buffer: Buffer): Promise<number> {
+  return new Promise((resolve, reject) => {
+    journal.readBatch(batchSeq, buffer, (error, length) => (error === null ? resolve(length) : reject(error)))
+  })
+}
+
+function gapError(member: Member): CacheError {
+  return new CacheError('corrupt', 'CACHE_REPLICA_GAP', `the copy ends before the log begins node=${member.node}`)
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,50 @@
+// The copies of an open volume on other nodes: joins the replicator to the own log and to the membership. Null where a
+// volume has no peers.
+import { type PeerStatus, Replicator } from '../../replica/replicator.ts'
+import { JournalSource } from './journal-source.ts'
+import { Membership, type MembershipHost } from './membership.ts'
+
+export class Replication {
+  private readonly replicator: Replicator
+  private readonly membership: Membership
+
+  private constructor(replicator: Replicator, membership: Membership) {
+    this.replicator = replicator
+    this.membership = membership
+  }
+
+  /** Begins to connect, and makes every batch from now on wait for the listed members. */
+  static begin(host: MembershipHost): Replication | null {
+    const { core, client } = host
+    const { ports, settings, journal } = core
+    const { record } = client
+    if (settings.replication === null || ports.network === null || record === null) return null
+    const { clock, timers, prng, log, memory, network } = ports
+    const replicator = new Replicator(
+      { network, clock, timers, prng, log, source: new JournalSource(journal, memory) },
+      {
+        volume: record.volume,
+        volumeUuid: record.volumeUuid,
+        volumeKey: Buffer.from(record.volumeKey, 'hex'),
+        node: settings.node,
+        epoch: core.epoch,
+        run: core.run,
+        logBytes: journal.superblock.geometry.logBytes,
+      },
+    )
+    const membership = new Membership(host, replicator, settings.replication)
+    core.copies.peers = replicator
+    membership.start()
+    return new Replication(replicator, membership)
+  }
+
+  peers(): readonly PeerStatus[] {
+    return this.replicator.peers()
+  }
+
+  /** Nothing is waited for any more; what is on its way is never answered. */
+  async stop(): Promise<void> {
+    this.membership.stop()
+    await this.replicator.stop()
+  }
+}
