@@ -59,7 +59,7 @@ export class LiveLog {
     for (let batchSeq = before; batchSeq < after.tail.batchSeq; batchSeq++) {
       this.storedBytes -= storedBytesFor(this.index.find(batchSeq)?.bodyBytes(batchSeq) ?? 0)
     }
-    return after.tailPlace === null ? [] : this.index.dropBefore(after.tailPlace.ordinal)
+    return this.index.trimTo(after.tail.batchSeq, after.tailPlace?.ordinal ?? 0)
   }
 
   /** The batches from `batchSeq` on are void, durably. Returns the segments that are free now. */

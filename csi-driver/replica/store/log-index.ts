@@ -93,11 +93,13 @@ export class LogIndex {
   /** Oldest first; may be empty. */
   segments: SegmentIndex[] = []
   private readonly segmentBytes: Bytes
+  private firstBatchSeq: BatchSeq
   private nextBatchSeq: BatchSeq
 
   /** Empty, beginning with batch `firstBatchSeq` at `place` (null: in a segment to come). */
   constructor(options: { segmentBytes: Bytes; firstBatchSeq: BatchSeq; place: LogPlace | null }) {
     this.segmentBytes = options.segmentBytes
+    this.firstBatchSeq = options.firstBatchSeq
     this.nextBatchSeq = options.firstBatchSeq
     if (options.place !== null) this.segments.push(new SegmentIndex(options.place, options.firstBatchSeq))
   }
@@ -150,7 +152,7 @@ export class LogIndex {
       else high = middle - 1
     }
     const found = this.segments[low]
-    if (found === undefined || batchSeq < found.firstBatchSeq) return null
+    if (found === undefined || batchSeq < Math.max(found.firstBatchSeq, this.firstBatchSeq)) return null
     return batchSeq < found.firstBatchSeq + found.count ? found : null
   }
 
@@ -161,8 +163,9 @@ export class LogIndex {
     return { segment: found.segment, offset: found.offset(batchSeq), ordinal: found.ordinal }
   }
 
-  /** Forgets the segments before `ordinal` and returns them. */
-  dropBefore(ordinal: number): number[] {
+  /** Forgets the batches before `batchSeq`, and returns the segments before `ordinal`, in which nothing is left. */
+  trimTo(batchSeq: BatchSeq, ordinal: number): number[] {
+    this.firstBatchSeq = batchSeq
     const dropped = this.segments.filter((each) => each.ordinal < ordinal)
     this.segments = this.segments.filter((each) => each.ordinal >= ordinal)
     return dropped.map((each) => each.segment)
@@ -171,16 +174,15 @@ export class LogIndex {
   /** Forgets the batches from `batchSeq` on; returns the segments in which nothing is left. */
   cutFrom(batchSeq: BatchSeq): number[] {
     const dropped: number[] = []
-    for (;;) {
-      const last = this.segments.at(-1)
-      if (last === undefined) break
-      last.cut(batchSeq)
-      // The first one stays although nothing is left in it: the place of the tail, which is durable, names it.
-      if (last.firstBatchSeq < batchSeq || this.segments.length === 1) break
+    this.nextBatchSeq = Math.min(this.nextBatchSeq, batchSeq)
+    let last = this.segments.at(-1)
+    // The first one stays although nothing is left in it: the place of the tail, which is durable, names it.
+    while (last !== undefined && last.firstBatchSeq >= batchSeq && this.segments.length > 1) {
       dropped.push(last.segment)
       this.segments.pop()
+      last = this.segments.at(-1)
     }
-    this.nextBatchSeq = Math.min(this.nextBatchSeq, batchSeq)
+    last?.cut(batchSeq)
     return dropped
   }
 }

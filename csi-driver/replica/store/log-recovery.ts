@@ -115,15 +115,10 @@ export class LogRecovery {
   private async step(): Promise<RecoveredLog | null> {
     const { index } = this.live
     const batchSeq = index.next
-    const nextSegment = this.nextSegment()
-    const nextPlace = nextSegment && {
-      segment: nextSegment.segment,
-      offset: SEGMENT_HEADER_BYTES,
-      ordinal: index.nextOrdinal,
-    }
-    const next = nextPlace === null ? ABSENT : await this.examine(nextPlace)
+    const nextPlace = this.nextSegmentPlace()
+    const next = await this.examine(nextPlace)
     const herePlace = index.headPlace
-    const here = herePlace === null ? ABSENT : await this.examine(herePlace)
+    const here = await this.examine(herePlace)
     const isMissing = here.candidate !== 'valid' && next.candidate !== 'valid'
     const proof = isMissing ? await this.findProof([herePlace, nextPlace]) : null
     const facts = { here: here.candidate, next: next.candidate, proven: proof !== null }
@@ -156,19 +151,19 @@ export class LogRecovery {
   }
 
   /** The segment that begins with the batch that is looked for: of several the one that was written last. */
-  private nextSegment(): FoundSegment | null {
+  private nextSegmentPlace(): LogPlace | null {
     const { next, nextOrdinal } = this.live.index
     let best: FoundSegment | null = null
     for (const each of this.found.segments) {
       if (each.batchSeq !== next || (each.ordinal ?? nextOrdinal) !== nextOrdinal || this.isVoid(each)) continue
       if (best === null || each.slotGeneration > best.slotGeneration) best = each
     }
-    return best
+    return best === null ? null : { segment: best.segment, offset: SEGMENT_HEADER_BYTES, ordinal: nextOrdinal }
   }
 
-  private async examine(place: LogPlace): Promise<Examined> {
+  private async examine(place: LogPlace | null): Promise<Examined> {
     const { segmentBytes } = this.geometry
-    if (place.offset + BLOCK_BYTES > segmentBytes) return ABSENT
+    if (place === null || place.offset + BLOCK_BYTES > segmentBytes) return ABSENT
     const header = await this.headerAt(place)
     if (header === null || header.batchSeq !== this.live.index.next || this.isVoid(header)) return ABSENT
     if (place.offset + storedBytesFor(header.bodyBytes) > segmentBytes) return { candidate: 'contradicting', header }

@@ -14,7 +14,8 @@ import type { EventLog } from '../../../base/log.ts'
 import type { Bytes } from '../../../base/units.ts'
 import { BLOCK_BYTES, roundDown } from '../../../base/units.ts'
 import type { AlignedMemory, Storage } from '../../io/storage.ts'
-import { SegmentTable } from './segment-table.ts'
+import type { RecoveredLog } from './log-recovery.ts'
+import { type SegmentAccount, SegmentTable } from './segment-table.ts'
 import type { StoreDone, StoreError } from './slot-queue.ts'
 import { SlotWriter } from './slot-writer.ts'
 import { type FoundSlot, formatStore, probeStore, refusedStorage, writeSuperblock } from './store-disk.ts'
@@ -22,7 +23,7 @@ import { notLegal, storeClosed, tooManyVolumes } from './store-errors.ts'
 import { geometryProblem, segmentBytesFor, segmentCount, STORE_VOLUMES_MAX } from './store-geometry.ts'
 import { type ImageVolume, readStoreImage } from './store-image.ts'
 import type { StoreResource, StoreSuperblock } from './store-superblock.ts'
-import { type LostLog, type RandomFill, StoredVolume, type StoreParts } from './stored-volume.ts'
+import { type FoundLogParts, type RandomFill, StoredVolume, type StoreParts } from './stored-volume.ts'
 import { type SlotContent, slotProblem, type VolumeSlot } from './volume-slot.ts'
 
 export interface StorePorts {
@@ -187,18 +188,24 @@ export class ReplicaStore {
 
   private add({ slot, worseCopy, recovered }: ImageVolume): void {
     const account = this.table.open(slot.index)
-    const live = recovered?.live ?? null
-    const wanted = live?.index.segments.map((each) => each.segment) ?? recovered?.lost?.segments ?? []
-    const segments = wanted.filter((segment) => this.table.isFree(segment))
-    for (const segment of segments) this.table.claim(account, segment)
+    const log = recovered === null ? { live: null, lost: null } : this.claim(account, recovered)
     // Where a reservation does not fit (only after damage), what is used still counts.
     this.table.reserve(account, slot.log?.reservedSegments ?? 0)
-    const lost: LostLog | null = recovered?.lost == null ? null : { ...recovered.lost, segments }
-    this.byUuid.set(slot.volumeUuid, new StoredVolume(this.parts, { slot, account, worseCopy, live, lost }))
+    this.byUuid.set(slot.volumeUuid, new StoredVolume(this.parts, { slot, account, worseCopy, ...log }))
     this.entries[slot.index] = { generation: slot.generation, state: 'volume' }
-    if (lost === null) return
+    if (log.lost === null) return
     const { volume, volumeUuid } = slot
-    this.ports.log.event('replica.store.log_lost', { volume, volumeUuid, reason: lost.reason }, 'error')
+    this.ports.log.event('replica.store.log_lost', { volume, volumeUuid, reason: log.lost.reason }, 'error')
+  }
+
+  /** Gives the log its segments. One that another log has cannot hold anything of this one. */
+  private claim(account: SegmentAccount, { live, lost }: RecoveredLog): FoundLogParts {
+    const wanted = live === null ? lost.segments : live.index.segments.map((each) => each.segment)
+    const segments = wanted.filter((segment) => this.table.isFree(segment))
+    for (const segment of segments) this.table.claim(account, segment)
+    if (live !== null && segments.length === wanted.length) return { live, lost: null }
+    const reason = lost?.reason ?? 'a segment of the log belongs to another one'
+    return { live: null, lost: { reason, segments } }
   }
 
   /** Nobody knows any more what these volumes had promised: none of them may come back as the member that it was. */

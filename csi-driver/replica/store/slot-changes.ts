@@ -38,15 +38,20 @@ function broughtUp(log: SlotLog, live: LiveLog): SlotLog {
 
 /** Promise and (epoch, run) only grow; a pending name begins inside the log or right behind it. */
 export function updated(slot: VolumeSlot, update: VolumeUpdate, live: LiveLog | null): SlotChange {
-  const { promise = slot.promise, epoch = slot.epoch, run = slot.run } = update
+  const promise = update.promise ?? slot.promise
+  const { epoch, run } = { epoch: slot.epoch, run: slot.run, ...update }
   if (promise < slot.promise) return notLegal(`promise only grows promise=${slot.promise} asked=${promise}`)
-  if (epoch < slot.epoch || (epoch === slot.epoch && run < slot.run)) {
+  if (isOlder({ epoch, run }, slot)) {
     return notLegal(`run only grows epoch=${slot.epoch} run=${slot.run} askedEpoch=${epoch} askedRun=${run}`)
   }
   const log = update.pending === undefined ? slot.log : withPending(slot.log, update.pending, live)
   if (log instanceof CacheError) return log
   const isSame = promise === slot.promise && epoch === slot.epoch && run === slot.run && log === slot.log
   return isSame ? slot : { ...slot, promise, epoch, run, log }
+}
+
+function isOlder(left: { epoch: Epoch; run: Run }, right: { epoch: Epoch; run: Run }): boolean {
+  return left.epoch === right.epoch ? left.run < right.run : left.epoch < right.epoch
 }
 
 function withPending(log: SlotLog | null, pending: LogName | null, live: LiveLog | null): SlotLog | CacheError {

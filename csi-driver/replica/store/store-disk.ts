@@ -141,17 +141,19 @@ async function readCopies(
 }
 
 function judge(index: number, first: SlotCopy, second: SlotCopy): FoundSlot {
-  const [older, newer] = [first.content?.generation ?? 0, second.content?.generation ?? 0]
-  if (older === 0 && newer === 0) {
-    const error = first.error ?? second.error
-    if (error !== null) throw error
-    // A first writing that a crash tore leaves the other copy as it was: zero.
-    return { index, content: null, state: first.isZero || second.isZero ? 'unused' : 'damaged', worseCopy: 0 }
-  }
-  if (older === newer) return { index, content: first.content, state: 'good', worseCopy: 0 }
-  return newer > older
+  if (first.content === null && second.content === null) return judgeMissing(index, first, second)
+  const ahead = (second.content?.generation ?? 0) - (first.content?.generation ?? 0)
+  if (ahead === 0) return { index, content: first.content, state: 'good', worseCopy: 0 }
+  return ahead > 0
     ? { index, content: second.content, state: 'one-copy', worseCopy: 0 }
     : { index, content: first.content, state: 'one-copy', worseCopy: 1 }
+}
+
+function judgeMissing(index: number, first: SlotCopy, second: SlotCopy): FoundSlot {
+  const error = first.error ?? second.error
+  if (error !== null) throw error
+  // A first writing that a crash tore leaves the other copy as it was: zero.
+  return { index, content: null, state: first.isZero || second.isZero ? 'unused' : 'damaged', worseCopy: 0 }
 }
 
 /** Why the storage cannot be opened as a store. */

@@ -85,14 +85,17 @@ export interface LostLog {
   readonly segments: readonly number[]
 }
 
-export interface FoundVolume {
+/** What a start found of a log; at most one of the two is set. */
+export interface FoundLogParts {
+  readonly live: LiveLog | null
+  readonly lost: LostLog | null
+}
+
+export interface FoundVolume extends FoundLogParts {
   readonly slot: VolumeSlot
   readonly account: SegmentAccount
   /** Of the slot: the copy that is to be written first. */
   readonly worseCopy: number
-  /** At most one of the two is set. */
-  readonly live: LiveLog | null
-  readonly lost: LostLog | null
 }
 
 interface Append {

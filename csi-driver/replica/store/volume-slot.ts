@@ -10,6 +10,7 @@ import { bytes, defineLayout, u16, u32, u64, u64big, u8, zeros } from '../../../
 import type { BatchSeq, Bytes, Epoch, Ms, Run, Seq } from '../../../base/units.ts'
 import { BLOCK_BYTES } from '../../../base/units.ts'
 import { LOG_NAMES_MAX, type LogBegin, type LogName } from '../../protocol/stored-log.ts'
+import { isLineage } from './log-names.ts'
 import { SEGMENT_HEADER_BYTES, VOLUME_SLOT_BYTES } from './store-geometry.ts'
 
 /** "FBVS" in the file. */
@@ -308,22 +309,20 @@ export function slotProblem(slot: SlotContent): string | null {
 }
 
 function logProblem({ tail, tailPlace, lineage, pending, headBatchSeq, ...log }: SlotLog): string | null {
-  if (!isU53(tail.batchSeq) || tail.batchSeq < 1 || !isU53(tail.seq) || tail.seq < 1) return 'tail is below 1'
+  if (![tail.batchSeq, tail.seq].every(isFromOne)) return 'tail is below 1'
   if (!isU53(headBatchSeq) || headBatchSeq < tail.batchSeq) return 'head is before the tail'
-  if (!isU53(log.ackedSeq) || !isU53(log.logBytes) || log.reservedSegments < 1) return 'space is out of range'
-  if (tailPlace !== null) {
-    const { segment, offset, ordinal } = tailPlace
-    if (segment >= NO_SEGMENT || offset % BLOCK_BYTES !== 0 || !isU53(ordinal)) return 'place of the tail is illegal'
-    if (offset < SEGMENT_HEADER_BYTES) return 'tail is in a segment header'
-  }
-  if (lineage.length < 1 || lineage.length > LOG_NAMES_MAX) return 'lineage does not have 1 to 16 names'
-  let before = 0
-  for (const { firstBatchSeq } of lineage) {
-    if (!isU53(firstBatchSeq) || firstBatchSeq <= before) return 'lineage is not in order'
-    before = firstBatchSeq
-  }
+  if (![log.ackedSeq, log.logBytes].every(isU53) || log.reservedSegments < 1) return 'space is out of range'
+  if (tailPlace !== null && !isPlace(tailPlace)) return 'place of the tail is illegal'
   if (pending !== null && pending.firstBatchSeq < tail.batchSeq) return 'pending name begins before the tail'
-  return (lineage[0]?.firstBatchSeq ?? 0) <= tail.batchSeq ? null : 'lineage does not reach back to the tail'
+  return isLineage(lineage, tail.batchSeq) ? null : 'lineage is not one of a log that begins there'
+}
+
+function isFromOne(value: number): boolean {
+  return isU53(value) && value >= 1
+}
+
+function isPlace({ segment, offset, ordinal }: LogPlace): boolean {
+  return segment < NO_SEGMENT && offset % BLOCK_BYTES === 0 && offset >= SEGMENT_HEADER_BYTES && isU53(ordinal)
 }
 
 function cutProblem({ cutBatchSeq, cutGeneration }: SlotLog, generation: number): string | null {
