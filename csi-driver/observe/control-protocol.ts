@@ -8,6 +8,8 @@
 // line beyond LINE_BYTES_MAX ends the connection, since where the next one begins is then unknown.
 import { isAbsolute } from 'node:path'
 import { CacheError, type ErrorKind } from '../../base/errors.ts'
+import type { Epoch } from '../../base/units.ts'
+import { UUID_PATTERN } from '../register/record.ts'
 import type { PolicyName } from './status.ts'
 
 export const LINE_BYTES_MAX = 64 * 1024
@@ -20,6 +22,13 @@ export type ControlCall =
   | { readonly method: 'status' | 'drain' | 'stop' | 'resize' }
   | { readonly method: 'policy'; readonly policy: PolicyName }
   | { readonly method: 'upgrade'; readonly build: string | null; readonly quiesceMs: number }
+  | ({ readonly method: 'end-older' } & EndOlder)
+
+/** A replica store of this node has promised the volume to an engine of that epoch. */
+export interface EndOlder {
+  readonly volumeUuid: string
+  readonly epoch: Epoch
+}
 
 export interface ControlProblem {
   readonly kind: ErrorKind
@@ -68,9 +77,20 @@ function parseObject(line: string): Record<string, unknown> | null {
 }
 
 /** Reads one line of a caller. The problem carries the id where one could be read. */
-export function parseRequest(
+export function parseRequest(line: string): ControlRequest | RefusedLine {
+  return parseCall(line, callOf)
+}
+
+export interface RefusedLine {
+  readonly id: number | null
+  readonly error: ControlProblem
+}
+
+/** Reads the frame of a request; `read` makes the call of method and params, or says what is wrong with them. */
+export function parseCall<C extends object>(
   line: string,
-): ControlRequest | { readonly id: number | null; readonly error: ControlProblem } {
+  read: (method: unknown, params: Readonly<Record<string, unknown>>) => C | string,
+): (C & { readonly id: number }) | RefusedLine {
   const given = parseObject(line)
   const id = given?.['id']
   if (given === null || typeof id !== 'number' || !Number.isSafeInteger(id)) {
@@ -78,7 +98,7 @@ export function parseRequest(
   }
   const params = objectOf(given['params'] ?? {})
   if (params === null) return { id, error: invalid('params is not an object') }
-  const call = callOf(given['method'], params)
+  const call = read(given['method'], params)
   return typeof call === 'string' ? { id, error: invalid(call) } : { id, ...call }
 }
 
@@ -96,6 +116,8 @@ function callOf(method: unknown, params: Readonly<Record<string, unknown>>): Con
     }
     case 'upgrade':
       return upgradeOf(params)
+    case 'end-older':
+      return endOlderOf(params)
     default:
       return `unknown method=${JSON.stringify(method)?.slice(0, 80)}`
   }
@@ -109,6 +131,13 @@ function upgradeOf(params: Readonly<Record<string, unknown>>): ControlCall | str
     return `quiesceMs is not a number from 0 to ${QUIESCE_MS_MAX}`
   }
   return { method: 'upgrade', build, quiesceMs }
+}
+
+function endOlderOf(params: Readonly<Record<string, unknown>>): ControlCall | string {
+  const { volumeUuid, epoch } = params as Record<string, unknown>
+  if (typeof volumeUuid !== 'string' || !UUID_PATTERN.test(volumeUuid)) return 'volumeUuid is no identifier'
+  if (typeof epoch !== 'number' || !Number.isSafeInteger(epoch) || epoch < 1) return 'epoch is no positive integer'
+  return { method: 'end-older', volumeUuid, epoch }
 }
 
 /** The path is handed to a shell as one line of a file. */
@@ -139,7 +168,7 @@ function readProblem(given: Readonly<Record<string, unknown>>): ControlProblem {
   }
 }
 
-export function encodeLine(message: ControlReply | (ControlCall & { readonly id: number })): string {
+export function encodeLine(message: ControlReply | { readonly id: number; readonly method: string }): string {
   if (!('method' in message)) return `${JSON.stringify(message)}\n`
   const { id, method, ...params } = message
   return `${JSON.stringify({ id, method, params })}\n`

@@ -1,12 +1,14 @@
-// The control socket of one volume: <state-dir>/run/VOLUME.sock, mode 0600, spoken as control-protocol.ts says.
-// It is bound under another name and renamed into place, so that the socket of a killed predecessor is replaced in one
-// step and nobody ever finds one that the wrong people may open. That only one engine does so is the holder's lock.
+// Control sockets, mode 0600: of a volume (<state-dir>/run/VOLUME.sock, control-protocol.ts) and of a replica store
+// (<state-dir>/peers/NODE.sock, peer-control-protocol.ts). LineServer is what they share: lines, limits, replies.
+// A socket is bound under another name and renamed into place, so that the socket of a killed predecessor is replaced in one
+// step and nobody ever finds one that the wrong people may open. That only one process does so is its caller's lock.
 // Bounded: connections, open requests of each, bytes of a line, and the time that closing waits for slow readers.
 import { chmod, rename, rm } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import { unreachable } from '../../base/assert.ts'
 import type { EventLog } from '../../base/log.ts'
 import {
+  type ControlProblem,
   type ControlRequest,
   encodeLine,
   LineSplitter,
@@ -14,8 +16,7 @@ import {
   problemOf,
   type ControlReply,
 } from './control-protocol.ts'
-import type { ResizeResult, VolumeControl } from './volume-control.ts'
-import type { VolumeStatus } from './status.ts'
+import type { VolumeControl } from './volume-control.ts'
 
 export const CONNECTIONS_MAX = 32
 export const REQUESTS_OPEN_MAX = 8
@@ -29,19 +30,33 @@ export const SOCKET_NEW_SUFFIX = '.new'
 /** sun_path of a unix socket, without the closing zero. */
 export const SOCKET_PATH_BYTES_MAX = 107
 
-export interface ControlServerOptions {
-  readonly path: string
-  readonly control: VolumeControl
-  readonly log: EventLog
+export interface LineRequest {
+  readonly id: number
+  readonly method: string
 }
 
-export class ControlServer {
-  private readonly options: ControlServerOptions
+/** What an answer may report on its way, and whether anybody still waits for it. */
+export interface LineWaiting {
+  readonly onProgress: (progress: unknown) => void
+  readonly signal: AbortSignal
+}
+
+export interface LineServerOptions<R extends LineRequest> {
+  readonly path: string
+  readonly log: EventLog
+  /** Reads one line of a caller; never throws. */
+  readonly parse: (line: string) => R | { readonly id: number | null; readonly error: ControlProblem }
+  /** Throws CacheError; its code, message and remedy reach the caller. */
+  readonly answer: (request: R, waiting: LineWaiting) => unknown
+}
+
+export class LineServer<R extends LineRequest> {
+  private readonly options: LineServerOptions<R>
   private readonly server: Server
-  private readonly connections = new Set<Connection>()
+  private readonly connections = new Set<Connection<R>>()
   private closing = false
 
-  constructor(options: ControlServerOptions) {
+  constructor(options: LineServerOptions<R>) {
     this.options = options
     this.server = createServer((socket) => this.accept(socket))
     this.server.maxConnections = CONNECTIONS_MAX
@@ -76,26 +91,37 @@ export class ControlServer {
       socket.destroy()
       return
     }
-    const connection = new Connection(socket, this.options.control, this.options.log)
+    const connection = new Connection(socket, this.options)
     this.connections.add(connection)
     socket.once('close', () => this.connections.delete(connection))
   }
 }
 
-class Connection {
+export interface ControlServerOptions {
+  readonly path: string
+  readonly control: VolumeControl
+  readonly log: EventLog
+}
+
+/** The control socket of one volume. */
+export class ControlServer extends LineServer<ControlRequest> {
+  constructor({ path, control, log }: ControlServerOptions) {
+    super({ path, log, parse: parseRequest, answer: (request, waiting) => callVolume(control, request, waiting) })
+  }
+}
+
+class Connection<R extends LineRequest> {
   private readonly socket: Socket
-  private readonly control: VolumeControl
-  private readonly log: EventLog
+  private readonly options: LineServerOptions<R>
   private readonly lines = new LineSplitter()
   /** Open requests by id. */
   private readonly open = new Map<number, AbortController>()
   private finishing = false
   private wake: () => void = () => {}
 
-  constructor(socket: Socket, control: VolumeControl, log: EventLog) {
+  constructor(socket: Socket, options: LineServerOptions<R>) {
     this.socket = socket
-    this.control = control
-    this.log = log
+    this.options = options
     socket.on('data', (chunk) => this.receive(chunk))
     socket.on('error', () => socket.destroy())
     socket.on('close', () => {
@@ -123,7 +149,7 @@ class Connection {
   private receive(chunk: Buffer): void {
     const lines = this.lines.push(chunk)
     if (lines === null) {
-      this.log.event('control.line_too_long', {}, 'warning')
+      this.options.log.event('control.line_too_long', {}, 'warning')
       this.socket.destroy()
       return
     }
@@ -132,7 +158,7 @@ class Connection {
 
   private take(line: string): void {
     if (this.finishing) return
-    const request = parseRequest(line)
+    const request = this.options.parse(line)
     if ('error' in request) {
       this.send(request)
       return
@@ -147,49 +173,49 @@ class Connection {
     void this.answer(request, abort.signal)
   }
 
-  private async answer(request: ControlRequest, signal: AbortSignal): Promise<void> {
+  private async answer(request: R, signal: AbortSignal): Promise<void> {
     const { id } = request
-    if (request.method !== 'status') this.log.event('control.request', { method: request.method })
+    if (request.method !== 'status') this.options.log.event('control.request', { method: request.method })
     try {
-      const result = await this.call(request, signal)
+      const result: unknown = await this.options.answer(request, {
+        signal,
+        onProgress: (progress) => {
+          if (this.socket.writableLength < UNREAD_BYTES_MAX) this.send({ id, progress })
+        },
+      })
       this.send({ id, result: result ?? null })
     } catch (error) {
       const problem = problemOf(error)
       const fields = { method: request.method, code: problem.code, reason: problem.message }
-      if (!signal.aborted) this.log.event('control.request_failed', fields, 'warning')
+      if (!signal.aborted) this.options.log.event('control.request_failed', fields, 'warning')
       this.send({ id, error: problem })
     }
     this.open.delete(id)
     this.wake()
   }
 
-  private call(request: ControlRequest, signal: AbortSignal): VolumeStatus | Promise<ResizeResult | void> {
-    const { control } = this
-    const waiting = {
-      signal,
-      onProgress: (progress: unknown) => {
-        if (this.socket.writableLength < UNREAD_BYTES_MAX) this.send({ id: request.id, progress })
-      },
-    }
-    switch (request.method) {
-      case 'status':
-        return control.status()
-      case 'policy':
-        return control.setPolicy(request.policy, waiting)
-      case 'drain':
-        return control.drain(waiting)
-      case 'stop':
-        return control.stop(waiting)
-      case 'resize':
-        return control.resize()
-      case 'upgrade':
-        return control.upgrade({ build: request.build, quiesceMs: request.quiesceMs }, waiting)
-      default:
-        return unreachable(request)
-    }
-  }
-
   private send(reply: ControlReply): void {
     if (!this.socket.destroyed && this.socket.writable) this.socket.write(encodeLine(reply))
+  }
+}
+
+function callVolume(control: VolumeControl, request: ControlRequest, waiting: LineWaiting): unknown {
+  switch (request.method) {
+    case 'status':
+      return control.status()
+    case 'policy':
+      return control.setPolicy(request.policy, waiting)
+    case 'drain':
+      return control.drain(waiting)
+    case 'stop':
+      return control.stop(waiting)
+    case 'resize':
+      return control.resize()
+    case 'upgrade':
+      return control.upgrade({ build: request.build, quiesceMs: request.quiesceMs }, waiting)
+    case 'end-older':
+      return control.endOlder(request)
+    default:
+      return unreachable(request)
   }
 }

@@ -2,6 +2,7 @@
 // Calls that take time report progress and take a signal, which is aborted when the caller has gone away. An abort ends
 // the waiting, never what has begun for safety: `stop` goes on, `drain` and `setPolicy` leave the policy as it then is.
 import type { Bytes, Ms } from '../../base/units.ts'
+import type { EndOlder } from './control-protocol.ts'
 import type { DeviceUser, PolicyName, VolumeStatus } from './status.ts'
 
 export interface Progress {
@@ -20,6 +21,14 @@ export interface Waiting {
 export interface ResizeResult {
   readonly oldBytes: Bytes
   readonly newBytes: Bytes
+}
+
+/**
+ * not-older: the epoch of this engine is the claimed one or a newer one. other: it serves another volume of that name.
+ * ended: it reads and acknowledges nothing more, and none of its backing I/O is under way or will begin.
+ */
+export interface EndOlderResult {
+  readonly engine: 'not-older' | 'other' | 'ended'
 }
 
 export interface UpgradeRequest {
@@ -44,4 +53,9 @@ export interface VolumeControl {
   resize(): Promise<ResizeResult>
   /** Resolves when a successor may start; the process then ends with EXIT_REPLACE after the reply has been sent. */
   upgrade(request: UpgradeRequest, waiting: Waiting): Promise<void>
+  /**
+   * Another engine has claimed the volume (rule S2). Where this one's epoch is older, or the volume has another UUID,
+   * see EndOlderResult. Resolves only when that is so; rejects where it cannot be brought about.
+   */
+  endOlder(request: EndOlder): Promise<EndOlderResult>
 }

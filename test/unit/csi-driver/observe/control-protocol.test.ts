@@ -17,6 +17,11 @@ const calls = fc.oneof(
   fc.constantFrom('status', 'drain', 'stop', 'resize').map((method) => ({ method })),
   fc.constantFrom('write-back', 'write-through').map((policy) => ({ method: 'policy', policy })),
   fc.record({
+    method: fc.constant('end-older'),
+    volumeUuid: fc.stringMatching(/^[0-9a-f]{32}$/),
+    epoch: fc.integer({ min: 1 }),
+  }),
+  fc.record({
     method: fc.constant('upgrade'),
     build: fc.option(path, { nil: null }),
     quiesceMs: fc.integer({ min: 0, max: 600_000 }),
@@ -59,6 +64,9 @@ test.each([
   ['{"id":1,"method":"status","params":[]}', 1, 'params is not an object'],
   ['{"id":1,"method":"policy"}', 1, 'policy is neither'],
   ['{"id":1,"method":"policy","params":{"policy":"wb"}}', 1, 'policy is neither'],
+  ['{"id":1,"method":"end-older","params":{"volumeUuid":"x","epoch":1}}', 1, 'volumeUuid is no identifier'],
+  [`{"id":1,"method":"end-older","params":{"volumeUuid":"${'a'.repeat(32)}","epoch":0}}`, 1, 'epoch is no positive'],
+  [`{"id":1,"method":"end-older","params":{"volumeUuid":"${'a'.repeat(32)}"}}`, 1, 'epoch is no positive'],
   ['{"id":1,"method":"upgrade","params":{"build":"relative","quiesceMs":1}}', 1, 'build is no absolute path'],
   ['{"id":1,"method":"upgrade","params":{"build":"/a\\nb","quiesceMs":1}}', 1, 'build is no absolute path'],
   ['{"id":1,"method":"upgrade","params":{"build":5,"quiesceMs":1}}', 1, 'build is no absolute path'],

@@ -41,6 +41,11 @@ class FakeVolume implements VolumeControl {
     return this.wait(`upgrade ${request.build ?? 'same'} ${request.quiesceMs}`, waiting)
   }
 
+  endOlder({ volumeUuid, epoch }: { volumeUuid: string; epoch: number }): Promise<{ engine: 'ended' }> {
+    this.calls.push(`end ${volumeUuid} ${epoch}`)
+    return Promise.resolve({ engine: 'ended' })
+  }
+
   private wait(name: string, waiting: Waiting): Promise<void> {
     this.calls.push(name)
     this.waiting.push(waiting)
@@ -110,7 +115,8 @@ test('arguments reach the volume', async () => {
   void client.call({ method: 'policy', policy: 'write-through' }).catch(() => {})
   void client.call({ method: 'upgrade', build: '/opt/new', quiesceMs: 5 }).catch(() => {})
   await until(() => volume.calls.length === 2)
-  expect(volume.calls).toEqual(['policy write-through', 'upgrade /opt/new 5'])
+  expect(await client.call({ method: 'end-older', volumeUuid: 'a'.repeat(32), epoch: 7 })).toEqual({ engine: 'ended' })
+  expect(volume.calls).toEqual(['policy write-through', 'upgrade /opt/new 5', `end ${'a'.repeat(32)} 7`])
 })
 
 test('an error of the volume keeps its code and remedy', async () => {
