@@ -22,7 +22,7 @@ import type { PeerStatus, ReplicatorEvent } from './replicator/events.ts'
 import { Learner } from './replicator/learner.ts'
 import { AttendedTime, LogProgress, TICK_MS } from './replicator/log-progress.ts'
 import { MemberRole } from './replicator/member.ts'
-import { type PayloadCoder, RAW_PAYLOADS } from './replicator/payloads.ts'
+import { RAW_PAYLOADS } from './replicator/payloads.ts'
 import type { ConnectionEnd } from './replicator/peer-connection.ts'
 import { SleepWatch } from './replicator/peer-lease.ts'
 import { type LinkContext, PeerLink } from './replicator/peer-link.ts'
@@ -30,7 +30,7 @@ import type { BatchSource, Peer, ReplicatorIdentity, ReplicatorPorts } from './r
 import type { BatchFrame } from './wire/envelope.ts'
 
 export type { PeerState, PeerStatus, ReplicatorEvent, Resource } from './replicator/events.ts'
-export type { PayloadCoder } from './replicator/payloads.ts'
+export { AdaptivePayloads, type PayloadCoder } from './replicator/payloads.ts'
 export type { BatchSource, Peer, ReplicatorIdentity, ReplicatorPorts, VolumeIdentity } from './replicator/ports.ts'
 export { type SessionPeer, type SessionPorts, StoreSession } from './replicator/store-session.ts'
 export { ReplicaCorruptError, StoreRefusedError } from './replicator/store-errors.ts'
@@ -47,7 +47,6 @@ export class Replicator implements LinkContext {
   readonly clock: Clock
   readonly log: EventLog
   readonly source: BatchSource
-  readonly payloads: PayloadCoder
   readonly progress: LogProgress
   readonly time: AttendedTime
   heartbeatsOn = true
@@ -66,10 +65,9 @@ export class Replicator implements LinkContext {
     this.identity = identity
     this.clock = ports.clock
     this.source = ports.source
-    this.payloads = ports.payloads ?? RAW_PAYLOADS
     this.log = ports.log.child({ volume: identity.volume, epoch: identity.epoch })
     this.time = new AttendedTime(ports.clock)
-    this.progress = new LogProgress(this.payloads, ports.clock)
+    this.progress = new LogProgress(ports.payloads ?? RAW_PAYLOADS, ports.clock)
     this.sleep = new SleepWatch(ports.clock)
   }
 
@@ -196,7 +194,7 @@ export class Replicator implements LinkContext {
   /** Gives the leases back: nothing is read or acknowledged from this call on, until resumeLeases. Waits for a moment. */
   release(): Promise<void> {
     this.heartbeatsOn = false
-    for (const link of this.links.values()) link.lease.void()
+    for (const link of this.links.values()) link.voidLease()
     this.leasesChanged()
     const waiting = new Set([...this.links.values()].filter((link) => link.member !== null && link.isOpen))
     for (const link of waiting) link.send({ type: 'RELEASE' })
@@ -329,7 +327,7 @@ export class Replicator implements LinkContext {
   private checkSleep(): void {
     if (!this.sleep.slept()) return
     this.log.event('replica.host_slept', {}, 'warning')
-    for (const link of this.links.values()) link.lease.void()
+    for (const link of this.links.values()) link.voidLease()
     this.leasesChanged()
   }
 

@@ -11,7 +11,6 @@ import type { BodyInMemory, EngineMessage } from '../wire/messages.ts'
 import type { PeerState, ReplicatorEvent } from './events.ts'
 import type { AttendedTime, LogProgress } from './log-progress.ts'
 import type { PeerLease } from './peer-lease.ts'
-import type { PayloadCoder } from './payloads.ts'
 import type { BatchSource, ReplicatorIdentity } from './ports.ts'
 
 /** No APPENDED or TRIMMED for so long: the peer is late (rule 4.1). */
@@ -26,7 +25,6 @@ export interface RoleContext {
   readonly clock: Clock
   readonly log: EventLog
   readonly source: BatchSource
-  readonly payloads: PayloadCoder
   readonly identity: ReplicatorIdentity
   readonly progress: LogProgress
   readonly time: AttendedTime

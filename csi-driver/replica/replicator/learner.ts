@@ -10,8 +10,6 @@
 // joining: every batch in flight waits for it, after what it lacks has been sent.
 // joined: it holds everything. It is announced once its lease is held and its trim is ours: then it may be listed.
 import type { BatchSeq, Bytes, Ms } from '../../../base/units.ts'
-import { BLOCK_BYTES, roundUp } from '../../../base/units.ts'
-import { BatchView, PAYLOAD_OK } from '../../batch/batch-view.ts'
 import type { VolumeState } from '../../protocol/stored-log.ts'
 import type { Member } from '../../register/record.ts'
 import type { BatchFrame } from '../wire/envelope.ts'
@@ -41,7 +39,6 @@ export class Learner implements CopyRole {
   private readonly link: RoleLink
   private readonly window: CatchUpWindow
   private readonly envelope = new EnvelopeBuffer()
-  private readonly view = new BatchView()
   private step: Step = 'waiting'
   private failed = false
   /** Attended time of the last step forward. */
@@ -249,24 +246,11 @@ export class Learner implements CopyRole {
       this.learn()
       return
     }
-    if (!this.isWanted(frame)) {
-      this.fail(`own log is damaged batchSeq=${this.nextSeq}`)
-      return
-    }
-    this.envelope.fill(frame, this.context.payloads.choose(frame.payloadBytes))
+    this.envelope.fill(frame)
     const { buffer, start, length, hash } = this.envelope.body
     // A copy of its own: it waits in the stream while the envelope takes the next one.
     this.link.sendBatch({ buffer: Buffer.from(buffer.subarray(start, start + length)), start: 0, length, hash })
     this.sent(length)
-  }
-
-  /** What comes from a disk is believed after it was checked. */
-  private isWanted({ buffer, start, headerBytes, payloadBytes }: BatchFrame): boolean {
-    const { view } = this
-    const found = view.parse(buffer, start, headerBytes + roundUp(payloadBytes, BLOCK_BYTES))
-    if (found !== 'ok' || !view.isWhole || view.batchSeq !== this.nextSeq) return false
-    const isSame = view.payloadOffset === headerBytes && view.payloadBytes === payloadBytes
-    return isSame && view.checkPayload() === PAYLOAD_OK
   }
 
   private sent(bytes: Bytes): void {

@@ -3,13 +3,16 @@
 import { assert } from '../../../base/assert.ts'
 import type { Clock } from '../../../base/clock.ts'
 import type { BatchSeq, Bytes, Ms } from '../../../base/units.ts'
-import type { BatchFrame } from '../wire/envelope.ts'
+import { type BatchFrame, ENVELOPE_FIXED_BYTES, sentHeaderBytesOf } from '../wire/envelope.ts'
 import { EnvelopeBuffer } from '../wire/envelope-buffer.ts'
 import { type BatchIdentity, BatchMark } from './batch-mark.ts'
 import type { PayloadCoder } from './payloads.ts'
 
 /** Deadlines are looked at this often. */
 export const TICK_MS: Ms = 100
+
+/** Batches that took longer are not measured. */
+const MEASURED_MS_MAX: Ms = 500
 
 /**
  * Time in which this process was awake, counted by ticks. After a pause (a stopped process, a sleeping host) the answers
@@ -67,7 +70,8 @@ export class Flight {
     assert(frame !== null, 'a batch is in flight')
     if (!this.isEncoded) {
       this.isEncoded = true
-      this.buffer.fill(frame, this.payloads.choose(frame.payloadBytes))
+      const payloadStart = frame.start + frame.headerBytes
+      this.buffer.fill(frame, this.payloads.choose(frame.buffer, payloadStart, frame.payloadBytes))
       this.encodedAtMs = this.clock.monotonicMs()
     }
     return this.buffer
@@ -91,14 +95,20 @@ export class Flight {
   end(): () => void {
     const { done, frame } = this
     assert(frame !== null && done !== null, 'a batch is in flight')
-    if (this.isEncoded) {
-      this.payloads.sent?.(frame.payloadBytes, this.sentBytes, this.clock.monotonicMs() - this.encodedAtMs)
-    }
+    if (this.isEncoded) this.measure(frame)
     this.active = false
     this.isEncoded = false
     this.frame = null
     this.done = null
     return done
+  }
+
+  private measure(frame: BatchFrame): void {
+    const elapsedMs = this.clock.monotonicMs() - this.encodedAtMs
+    // A batch that waited for a peer to come back says nothing about the link.
+    if (elapsedMs >= MEASURED_MS_MAX) return
+    const payloadBytes = this.sentBytes - ENVELOPE_FIXED_BYTES - sentHeaderBytesOf(frame)
+    this.payloads.sent(frame.payloadBytes, payloadBytes, elapsedMs)
   }
 }
 

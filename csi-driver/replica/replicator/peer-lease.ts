@@ -23,7 +23,8 @@ export class PeerLease {
 
   /** An answer. True: the lease lasts longer than before. Answers to what was never sent or long ago mean nothing. */
   answered(number: number): boolean {
-    if (number > this.lastNumber || number <= this.lastNumber - HEARTBEATS_REMEMBERED) return false
+    const oldest = Math.max(1, this.lastNumber - HEARTBEATS_REMEMBERED + 1)
+    if (!(number >= oldest && number <= this.lastNumber)) return false
     const untilMs = (this.sentAtMs[number % HEARTBEATS_REMEMBERED] as number) + LEASE_MS
     if (untilMs <= this.untilMs) return false
     this.untilMs = untilMs

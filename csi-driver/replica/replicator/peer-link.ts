@@ -105,6 +105,12 @@ export class PeerLink implements RoleLink {
     this.disconnect()
   }
 
+  /** No answer so far counts as a lease; heartbeats begin at once, if they are sent. */
+  voidLease(): void {
+    this.lease.void()
+    this.beatAtMs = Number.NEGATIVE_INFINITY
+  }
+
   send(message: EngineMessage): void {
     this.open.send(message)
   }
@@ -220,7 +226,7 @@ export class PeerLink implements RoleLink {
     const { context, node } = this
     const store = { node, storeUuid, incarnation }
     if (this.store === null || !sameMember(this.store, store)) {
-      this.lease.void()
+      this.voidLease()
       this.store = store
       context.leasesChanged()
     }

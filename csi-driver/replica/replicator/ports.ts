@@ -39,8 +39,9 @@ export interface BatchSource {
   /** headerHash of that batch; begin.previousHash where the log is empty. */
   readonly lastHash: bigint
   /**
-   * Reads a complete batch. A frame of null: it has been trimmed meanwhile. The frame is the source's again when `done`
-   * returns (what is sent is copied), and each learner asks for one batch at a time.
+   * Reads a complete batch and verifies it, header and payload: a damaged one is an error. A frame of null: it has been
+   * trimmed meanwhile. The frame is the source's again when `done` returns (what is sent is copied), and each learner asks
+   * for one batch at a time.
    */
   readBatch(batchSeq: BatchSeq, done: (error: Error | null, frame: BatchFrame | null) => void): void
 }

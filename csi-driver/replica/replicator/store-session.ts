@@ -17,10 +17,10 @@ import type { EngineMessage, MessageFrom, MessageOf } from '../wire/messages.ts'
 import { BatchMark } from './batch-mark.ts'
 import type { Resource } from './events.ts'
 import { type BatchTaker, Fetch, type FetchFrom } from './fetch.ts'
-import { type PayloadCoder, RAW_PAYLOADS } from './payloads.ts'
+import { decompressPayload } from './payloads.ts'
 import { type ConnectionEnd, PeerConnection } from './peer-connection.ts'
 import type { VolumeIdentity } from './ports.ts'
-import { lost, StoreRefusedError, unreachable } from './store-errors.ts'
+import { lost, ReplicaCorruptError, StoreRefusedError, unreachable } from './store-errors.ts'
 
 /** For any answer; a store may have to write its state, or to wait for its disk. */
 export const ANSWER_LIMIT_MS: Ms = 10_000
@@ -33,7 +33,6 @@ export interface SessionPorts {
   readonly timers: Timers
   readonly log: EventLog
   readonly memory: AlignedMemory
-  readonly payloads?: PayloadCoder | undefined
 }
 
 export interface SessionPeer {
@@ -58,7 +57,6 @@ export class StoreSession {
   private readonly ports: SessionPorts
   private readonly identity: VolumeIdentity
   private readonly line: Line
-  private readonly payloads: PayloadCoder
   private readonly envelope = new EnvelopeBuffer()
   private readonly mark = new BatchMark()
   private frame: Buffer | null = null
@@ -70,7 +68,6 @@ export class StoreSession {
     this.ports = ports
     this.identity = identity
     this.line = line
-    this.payloads = ports.payloads ?? RAW_PAYLOADS
     this.store = { node, storeUuid, incarnation }
     this.resource = resource
     this.freeBytes = freeBytes
@@ -149,7 +146,7 @@ export class StoreSession {
           node: this.store.node,
           volumeUuid: this.identity.volumeUuid,
           frame: this.frame,
-          decompress: this.payloads.decompress,
+          decompress: decompressPayload,
           ask: (fromBatchSeq, bytesMax) => this.line.send({ type: 'FETCH', fromBatchSeq, bytesMax }),
           next: () => this.nextOfFetch(),
         },
@@ -159,6 +156,7 @@ export class StoreSession {
       this.line.expectsBody = (bodyBytes) => fetch.expects(bodyBytes)
       await fetch.run()
       this.line.expectsBody = null
+      this.checkEnd(fetch)
       return { lastBatchSeq: fetch.lastBatchSeq, lastHash: fetch.lastHash }
     })
   }
@@ -167,7 +165,7 @@ export class StoreSession {
   append(frame: BatchFrame): Promise<void> {
     return this.call(async () => {
       this.mark.read(frame)
-      this.envelope.fill(frame, this.payloads.choose(frame.payloadBytes))
+      this.envelope.fill(frame)
       this.line.append(this.envelope)
       const { batchSeq } = await this.answer('APPENDED')
       if (batchSeq !== this.mark.batchSeq) throw this.unexpected(`APPENDED batchSeq=${batchSeq}`)
@@ -192,6 +190,14 @@ export class StoreSession {
   close(): Promise<void> {
     this.line.close('the session was closed')
     return Promise.resolve()
+  }
+
+  /** What was gathered is all that the store has said to hold. */
+  private checkEnd({ lastBatchSeq, lastHash }: Fetch): void {
+    const { log } = this.known
+    if (log === null || lastBatchSeq > log.lastBatchSeq) return
+    const isAll = lastBatchSeq === log.lastBatchSeq && (lastHash === null || lastHash === log.lastHash)
+    if (!isAll) throw new ReplicaCorruptError(this.store.node, lastBatchSeq + 1, 'the log does not end as was said')
   }
 
   private order(message: EngineMessage, answer: Answer): Promise<void> {

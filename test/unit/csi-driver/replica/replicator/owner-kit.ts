@@ -34,8 +34,7 @@ export class MemoryLog implements BatchSource {
   lastBatchSeq = 0
   lastHash = 0n
   reads = 0
-  /** Batches that can't be read, or are read with an error. */
-  readonly damaged = new Set<number>()
+  /** Batches that can't be read. */
   readonly failing = new Set<number>()
   readMs = 0.05
   private readonly process: Process
@@ -53,7 +52,6 @@ export class MemoryLog implements BatchSource {
       if (stored === undefined || batchSeq < this.begin.batchSeq) return done(null, null)
       // One buffer for all reads, overwritten after the call, as the contract allows.
       stored.copy(this.shared)
-      if (this.damaged.has(batchSeq)) this.shared[5000] = (this.shared[5000] as number) ^ 1
       done(null, frameAt(this.shared, 0, stored.length))
       this.shared.fill(0xee, 0, stored.length)
     }
