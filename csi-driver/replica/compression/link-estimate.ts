@@ -1,0 +1,91 @@
+// What one peer's acknowledgements say about its link: time = something constant + bytes sent · time per byte. The
+// constant holds round trip and disk, the slope holds wire, TLS, hashing and the disk's rate; only the slope can be
+// saved by sending less. A straight line fitted by least squares, newest samples first to count:
+//
+//     ms │        · /          center (meanBytes, meanMs) moves with every sample;
+//        │    · _/ ·           slope = covariance / variance of samples that lie off the center, because
+//        │  ·_/·               batches of one size say nothing about it
+//        └────────── bytes
+//
+// Pure: the caller measures. One late acknowledgement (a disk's hiccup) is cut to OUTLIER deviations, so that it cannot
+// tilt the line; when all are late the deviation grows with them and the line follows within some tens of samples.
+import type { Bytes, Ms } from '../../../base/units.ts'
+
+/** Samples after which an old one has lost two thirds of its weight. */
+const MEMORY_SAMPLES = 32
+/** A sample farther from the line is taken as if it were this many mean deviations away. */
+const OUTLIER = 6
+/** A sample farther than this was not expected at all. */
+const SURPRISE = 2.5
+/** No link is steadier than that, or a change of it would count as an outlier for long. */
+const DEVIATION_SHARE_MIN = 0.05
+/** Sizes closer than this, and than half the mean size, say little about the slope. */
+const INFORMATIVE_BYTES_MIN: Bytes = 4096
+/** Standard deviation over mean absolute deviation of a normal distribution. */
+const SIGMA_PER_DEVIATION = 1.25
+
+export class LinkEstimate {
+  private samples = 0
+  private meanBytes: Bytes = 0
+  private meanMs: Ms = 0
+  /** Mean distance from the line. */
+  private deviationMs: Ms = 0
+  /** Weight of the samples that the slope stems from, at most MEMORY_SAMPLES. */
+  private information = 0
+  private variance = 0
+  private covariance = 0
+
+  /** `bytes`: what had to pass until the acknowledgement, the batch and whatever stood before it in the queue. */
+  note(bytes: Bytes, ms: Ms): boolean {
+    this.samples++
+    if (this.samples === 1) {
+      this.meanBytes = bytes
+      this.meanMs = ms
+      this.deviationMs = ms / 4
+      return false
+    }
+    const step = Math.max(1 / this.samples, 1 / MEMORY_SAMPLES)
+    const expectedMs = this.expectedMs(bytes, 0)
+    const limitMs = OUTLIER * this.deviationMs
+    const residualMs = Math.max(-limitMs, Math.min(limitMs, ms - expectedMs))
+    const surprising = Math.abs(residualMs) > SURPRISE * this.deviationMs
+    this.deviationMs += step * (Math.abs(residualMs) - this.deviationMs)
+    this.deviationMs = Math.max(this.deviationMs, DEVIATION_SHARE_MIN * this.meanMs)
+    const offBytes = bytes - this.meanBytes
+    const offMs = expectedMs + residualMs - this.meanMs
+    this.learnSlope(offBytes, offMs)
+    this.meanBytes += step * offBytes
+    this.meanMs += step * offMs
+    return surprising
+  }
+
+  /**
+   * Time until `bytes` are acknowledged. `doubt` is how many standard errors steeper (or, below 0, flatter) than
+   * fitted the line is taken: 0 for the likely value. 0 while nothing is known.
+   */
+  expectedMs(bytes: Bytes, doubt: number): Ms {
+    return Math.max(0, this.meanMs + this.msPerByte(doubt) * (bytes - this.meanBytes))
+  }
+
+  /** Of a link that is known to be neither endless nor slower than if all the time went into bytes. */
+  msPerByte(doubt: number): Ms {
+    const steepest = this.meanBytes > 0 ? this.meanMs / this.meanBytes : 0
+    if (this.variance === 0) return doubt > 0 ? steepest : 0
+    const slope = this.covariance / this.variance
+    const sigmaMs = SIGMA_PER_DEVIATION * this.deviationMs
+    const standardError = sigmaMs / Math.sqrt(this.information * this.variance)
+    return Math.max(0, Math.min(steepest, slope + doubt * standardError))
+  }
+
+  /** Forgets only as much as the sample tells: a slope once learnt survives thousands of batches of one size. */
+  private learnSlope(offBytes: Bytes, offMs: Ms): void {
+    const scale = Math.max(INFORMATIVE_BYTES_MIN, this.meanBytes / 2)
+    const square = offBytes * offBytes
+    const weight = square / (square + scale * scale)
+    if (weight === 0) return
+    this.information = this.information * (1 - weight / MEMORY_SAMPLES) + weight
+    const share = weight / this.information
+    this.variance += share * (square - this.variance)
+    this.covariance += share * (offBytes * offMs - this.covariance)
+  }
+}
