@@ -5,7 +5,7 @@ import { assert } from '../../../base/assert.ts'
 import type { Timers } from '../../../base/clock.ts'
 import type { Bytes } from '../../../base/units.ts'
 import type { AlignedMemory } from '../../io/storage.ts'
-import { BODY_CLASS_BYTES } from './limits.ts'
+import { BODY_CLASS_BYTES, BODY_CLASS_HEADER_BYTES } from './limits.ts'
 
 /** One size of buffers. */
 interface SizeClass {
@@ -24,7 +24,7 @@ export class BodyPool {
   private readonly timers: Timers
   private readonly halfBytesMax: Bytes
   private readonly largest: SizeClass
-  /** BODY_CLASS_BYTES × 4^i, below the largest. */
+  /** For data of BODY_CLASS_BYTES × 4^i, below the largest. */
   private readonly smaller: SizeClass[] = []
   /** Ever allocated, of either half. */
   private smallerBytes: Bytes = 0
@@ -40,7 +40,9 @@ export class BodyPool {
     this.memory = memory
     this.timers = timers
     this.largest = { bytes: bufferBytesMax, free: [] }
-    for (let bytes = BODY_CLASS_BYTES; bytes < bufferBytesMax; bytes *= 4) this.smaller.push({ bytes, free: [] })
+    for (let data = BODY_CLASS_BYTES; data + BODY_CLASS_HEADER_BYTES < bufferBytesMax; data *= 4) {
+      this.smaller.push({ bytes: data + BODY_CLASS_HEADER_BYTES, free: [] })
+    }
   }
 
   get bufferBytesMax(): Bytes {

@@ -19,7 +19,7 @@ import type { BodyInMemory, Hello, MessageFrom, StoreMessage } from '../wire/mes
 import { negotiate } from '../wire/versions.ts'
 import type { ConnectionHost } from './connection-host.ts'
 import type { EngineLink, Refusal } from './engine-link.ts'
-import { FRAME_DEADLINE_MS, HELLO_DEADLINE_MS, IDLE_DEADLINE_MS, LINGER_MS, OPENER_IDLE_DEADLINE_MS } from './limits.ts'
+import { FRAME_DEADLINE_MS, HELLO_DEADLINE_MS, IDLE_DEADLINE_MS, LINGER_MS, QUIET_DEADLINE_MS } from './limits.ts'
 import type { HeldVolume } from './store-port.ts'
 import type { VolumeReplica } from './volume-replica.ts'
 
@@ -42,6 +42,8 @@ export class Connection implements EngineLink {
   private welcomed = false
   private version = 0
   private sequence = FIRST_SEQUENCE
+  /** It has sent a heartbeat: more must come. */
+  private beats = false
   /** Where the reader puts the body that it is in. */
   private room: Buffer | null = null
   private pausedByVolume = false
@@ -110,7 +112,8 @@ export class Connection implements EngineLink {
   refuse(refusal: Refusal): void {
     if (this.isOver) return
     this.note(refusal)
-    this.write(encodeMessage({ type: 'REFUSED', ...refusal }, this.mark(), this.host.versions))
+    const { code, message } = refusal
+    this.write(encodeMessage({ type: 'REFUSED', code, message }, this.mark(), this.host.versions))
     this.leave()
     this.stream.end()
     // What still comes is read and dropped, so that the other side can get at the REFUSED.
@@ -151,7 +154,8 @@ export class Connection implements EngineLink {
       this.greet(message)
       return
     }
-    this.room = null
+    if (message.type === 'APPEND') this.room = null
+    else if (message.type === 'HEARTBEAT') this.beats = true
     // The reader lets nothing but HELLO pass before a version is agreed on, which is at the welcome.
     assert(this.replica !== null && this.phase === 'open', `order in its place type=${message.type}`)
     this.replica.receive(this, message)
@@ -275,7 +279,7 @@ export class Connection implements EngineLink {
     if (this.frameBegunMs !== null && nowMs - this.frameBegunMs > FRAME_DEADLINE_MS) {
       return `a frame is not whole after ${FRAME_DEADLINE_MS} ms`
     }
-    const idleMs = this.purpose === 'owner' ? IDLE_DEADLINE_MS : OPENER_IDLE_DEADLINE_MS
+    const idleMs = this.beats ? IDLE_DEADLINE_MS : QUIET_DEADLINE_MS
     const waits = this.frameBegunMs === null && nowMs - this.heardMs > idleMs
     return waits ? `nothing came for ${idleMs} ms` : null
   }

@@ -10,6 +10,8 @@ export interface Refusal {
   readonly code: RefusalCode
   /** Lower case, values last as key=value; goes to the other side, too. */
   readonly message: string
+  /** Part of how things go between well-behaved nodes: not worth a line in the log. */
+  readonly routine?: boolean
 }
 
 export interface EngineLink {

@@ -4,11 +4,10 @@ import type { Bytes, Ms } from '../../../base/units.ts'
 import { KIB, MIB } from '../../../base/units.ts'
 
 export interface ReceiverLimits {
+  /** Those among them that are not yet, or no more, at a volume included. A volume has one engine, and one arriving. */
   readonly connectionsMax: number
-  /** Of one node's certificate. */
+  /** Of one node's certificate. It may own as many volumes as a store holds, and all of them reconnect at once. */
   readonly connectionsPerNodeMax: number
-  /** One that works, and others that reconnect before the end of theirs is known here. */
-  readonly connectionsPerVolumeMax: number
   /** Volumes that the store may know; the HELLO of one more is refused. */
   readonly volumesMax: number
   /** Received and not yet durable, of all volumes: shared evenly among those that have any (byte-shares.ts). */
@@ -26,9 +25,8 @@ export interface ReceiverLimits {
 }
 
 export const RECEIVER_LIMITS: ReceiverLimits = {
-  connectionsMax: 512,
-  connectionsPerNodeMax: 256,
-  connectionsPerVolumeMax: 4,
+  connectionsMax: 1024,
+  connectionsPerNodeMax: 512,
   volumesMax: 256,
   unwrittenBytesMax: 64 * MIB,
   unwrittenBytesPerVolumeMax: 16 * MIB,
@@ -42,10 +40,10 @@ export const RECEIVER_LIMITS: ReceiverLimits = {
 export const HELLO_DEADLINE_MS: Ms = 5_000
 /** From the first byte of a frame to its last, while we read. The largest frame at 1 Mbit/s takes 17 s. */
 export const FRAME_DEADLINE_MS: Ms = 20_000
-/** Without a whole frame of an owner, while we read. Its heartbeats come every second (rule 8.1). */
+/** Without a whole frame of an owner that sends heartbeats, while we read: they come every second (rule 8.1). */
 export const IDLE_DEADLINE_MS: Ms = 10_000
-/** The same of an opener: it has no heartbeats, and may wait for the register or for a fence between two orders. */
-export const OPENER_IDLE_DEADLINE_MS: Ms = 120_000
+/** The same of an engine that opens or resumes: it may wait for the register, a fence or another store meanwhile. */
+export const QUIET_DEADLINE_MS: Ms = 120_000
 /** A FETCH whose reader takes nothing for so long is given up. */
 export const DRAIN_DEADLINE_MS: Ms = 10_000
 /** After a REFUSED, for the other side to read it. */
@@ -68,5 +66,7 @@ export const REFUSALS_REMEMBERED_MAX = 1_024
 /** Names and messages of peers are cut to this in the log. */
 export const LOGGED_TEXT_MAX = 200
 
-/** Smallest buffer for a body; larger ones are powers of four times this. */
+/** Data that fits into the smallest buffer for a body; larger ones are for 4, 16, … times as much. */
 export const BODY_CLASS_BYTES: Bytes = 16 * KIB
+/** Room in each of them for what stands in front of the data. */
+export const BODY_CLASS_HEADER_BYTES: Bytes = 8 * KIB

@@ -52,8 +52,9 @@ export class RefusalLog {
     this.clock = clock
   }
 
-  note({ node, remote, volume }: RefusedConnection, { code, message }: Refusal): void {
+  note({ node, remote, volume }: RefusedConnection, { code, message, routine = false }: Refusal): void {
     this.counts.set(code, (this.counts.get(code) ?? 0) + 1)
+    if (routine) return
     const key = `${node} ${code}`
     const nowMs = this.clock.monotonicMs()
     const last = this.logged.get(key)

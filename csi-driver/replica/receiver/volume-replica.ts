@@ -103,7 +103,8 @@ export class VolumeReplica implements Writer, OrderedVolume {
     const { purpose, epoch, run } = link
     const { label, then } = helloDecision({ purpose, epoch, run, proof, room }, this.newestState())
     if (typeof then === 'object') {
-      link.refuse(refusalOf(then, `epoch=${epoch} run=${run}`))
+      // An engine shows the key only where it has to: it comes back with it.
+      link.refuse({ ...refusalOf(then, `epoch=${epoch} run=${run}`), routine: proof === 'no-key' })
       return
     }
     assert(then !== 'drop', `a HELLO is answered row=${label}`)

@@ -3,6 +3,7 @@
 import { MemoryEventLog } from '../../../../../base/log.ts'
 import { BATCH_HEADER } from '../../../../../csi-driver/batch/batch-format.ts'
 import type { IoError } from '../../../../../base/errors.ts'
+import { MIB } from '../../../../../base/units.ts'
 import type { LocalEngines } from '../../../../../csi-driver/io/local-engines.ts'
 import type { Listener, StreamHandlers } from '../../../../../csi-driver/io/network.ts'
 import type { PeerNetwork, PeerStream } from '../../../../../csi-driver/io/peer-network.ts'
@@ -211,9 +212,11 @@ export class TestLog {
     this.logUuid = logUuidOf(epoch)
   }
 
-  /** The next batch: one write of `bytes`. */
+  /** The next batch: `bytes` of data, in writes of the largest size and a rest. */
   next(bytes = 512, fill = 'x', changes = {}): MessageOf<'APPEND'> {
-    const entries = bytes === 0 ? [] : [{ sector: 8, data: Buffer.alloc(bytes, fill) }]
+    const entries = Array.from({ length: Math.ceil(bytes / MIB) }, (_, index) => {
+      return { sector: index * 4096, data: Buffer.alloc(Math.min(MIB, bytes - index * MIB), fill) }
+    })
     const frame = batchFrame(entries, {
       volumeUuid: Buffer.from(this.volumeUuid, 'hex'),
       logUuid: Buffer.from(this.logUuid, 'hex'),
@@ -310,8 +313,9 @@ export class Rig<Store extends HeldStore = MemoryStore> {
   connect(node = 'node-a'): TestEngine {
     this.connected += 1
     const stream = new TestStream(node, Buffer.alloc(32, this.connected))
+    const engine = new TestEngine(stream)
     this.network.onStream?.(stream)
-    return new TestEngine(stream)
+    return engine
   }
 
   /** An engine that has been welcomed. */
