@@ -56,7 +56,7 @@ function decisionOn(
   const { volumeUuid, state, lossReason } = held
   const { record, store, inUse, request } = found
   const named = request.named.has(volumeUuid)
-  return garbageDecision({ record, volumeUuid, state, lost: lossReason !== null, inUse, store, named })
+  return garbageDecision({ record, volumeUuid, state, isDamaged: lossReason !== null, inUse, store, named })
 }
 
 function describe({ held }: VolumeReplica, decision: GarbageDecision): GarbageFinding {
