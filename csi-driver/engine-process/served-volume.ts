@@ -25,7 +25,15 @@ import { ObserveServer } from '../observe/http.ts'
 import { LastStatusWriter } from '../observe/last-status.ts'
 import { lastStatusPath } from '../observe/state-paths.ts'
 import type { DeviceUser, PolicyName, VolumeState, VolumeStatus } from '../observe/status.ts'
-import type { Progress, ResizeResult, UpgradeRequest, VolumeControl, Waiting } from '../observe/volume-control.ts'
+import type { EndOlder } from '../observe/control-protocol.ts'
+import type {
+  EndOlderResult,
+  Progress,
+  ResizeResult,
+  UpgradeRequest,
+  VolumeControl,
+  Waiting,
+} from '../observe/volume-control.ts'
 import { VolumeDevice } from './device.ts'
 import { deviceUserOf, lastStatusOf, volumeStatus } from './status-report.ts'
 import { openPorts, type OpenedPorts } from './volume-ports.ts'
@@ -190,6 +198,14 @@ export class ServedVolume implements VolumeControl {
     void this.end(EXIT_REPLACE, () => (this.volume as Volume).suspend())
   }
 
+  /** A store of this node is asked to seal its copy for another owner, and waits until this one has ended (rule S2). */
+  async endOlder({ epoch }: EndOlder): Promise<EndOlderResult> {
+    if (this.volume === null) throw new CacheError('retry', 'CACHE_STARTING', 'the volume is being opened')
+    if (this.volume.status().epoch >= epoch) return { engine: 'not-older' }
+    await this.onFenced(`another node has claimed the volume epoch=${epoch}`)
+    return { engine: 'ended' }
+  }
+
   /** A signal of the holder: the first begins an orderly stop, every later one stops at once. */
   signal(): void {
     if (this.volume === null) process.exit(EXIT_CLEAN)
@@ -287,11 +303,14 @@ export class ServedVolume implements VolumeControl {
   }
 
   /** Another node owns the volume: users of the device here get errors, for nothing can ever be answered again. */
-  private onFenced(reason: string): void {
+  private onFenced(reason: string): Promise<void> {
     this.log.event('serve.fenced', { reason }, 'error')
-    void this.end(EXIT_NO_RESTART, async () => {
-      await this.device?.abort()
-      await (this.volume as Volume).suspend()
+    return new Promise((resolve) => {
+      void this.end(EXIT_NO_RESTART, async () => {
+        await this.device?.abort()
+        await (this.volume as Volume).suspend()
+        resolve()
+      })
     })
   }
 

@@ -102,6 +102,7 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
     ...(atStake === null ? {} : { atStake }),
     formatCache: settings.formatCache,
     acceptDataLoss: settings.acceptDataLoss,
+    takeover: false,
     replication: null,
     backingChanged: settings.backingChanged === 'refuse' ? 'none' : settings.backingChanged,
   }

@@ -106,6 +106,8 @@ export interface VolumeSettings {
   readonly formatCache: boolean
   /** The volume's name, or empty. */
   readonly acceptDataLoss: string
+  /** The volume may be taken over from another node, which `fence` fences. */
+  readonly takeover: boolean
   /** Null: no copies on other nodes, and a register that no other node shares. */
   readonly replication: ReplicationSettings | null
   readonly backingChanged: 'none' | 'replay' | 'discard-cache'

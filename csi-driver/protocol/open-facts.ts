@@ -1,7 +1,7 @@
 // What `serve` has found before it opens a volume, and the few facts about it that decide (open-table.ts). Pure: who
 // reads the register, the superblocks and the backing fills in OpenInput and changes nothing.
 import type { Epoch, Ms } from '../../base/units.ts'
-import { type BackingIdentity, type RegisterRecord, sameMember } from '../register/record.ts'
+import { type BackingIdentity, type Member, type RegisterRecord, sameMember } from '../register/record.ts'
 import type { RegisterIntent } from '../register/settlement.ts'
 import { predecessorClosed } from './register-transitions.ts'
 
@@ -46,6 +46,10 @@ export interface OpenInput {
   /** The name given with --accept-data-loss, null without it. */
   readonly acceptDataLoss: string | null
   readonly backingChanged: BackingChangedFlag
+  /** Nodes whose replica store has a known address: the peers, and the own node where a store runs beside the engine. */
+  readonly storeNodes?: readonly string[]
+  /** The user asked to take the volume over from another node, and gave a fence for it. */
+  readonly takeover?: boolean
   /** What is known about the data at stake. */
   readonly atStake?: { readonly dirtyBytes?: number; readonly ageMs?: Ms }
 }
@@ -53,6 +57,7 @@ export interface OpenInput {
 export interface PredecessorFacts {
   /** Who may still touch the backing: nobody ever did, nobody since a settled close, engines of this node, of another. */
   readonly predecessor: 'none' | 'closed' | 'own-node' | 'other-node'
+  readonly takeover: boolean
 }
 
 export interface CacheFacts {
@@ -68,6 +73,8 @@ export interface CacheFacts {
   readonly store: 'listed' | 'not-listed'
   /** Does the cache hold the log that the register names? */
   readonly log: 'known' | 'unknown'
+  /** Does the register list other stores than this cache, at known addresses, to gather a dirty volume from? */
+  readonly otherCopies: 'listed' | 'none'
   readonly formatCache: boolean
   readonly lossAccepted: boolean
 }
@@ -80,12 +87,12 @@ export interface BackingFacts {
   readonly backingChanged: BackingChangedFlag
 }
 
-export function predecessorFacts({ record, node }: OpenInput): PredecessorFacts {
-  if (record === null) return { predecessor: 'none' }
+export function predecessorFacts({ record, node, takeover = false }: OpenInput): PredecessorFacts {
+  if (record === null) return { predecessor: 'none', takeover }
   const closed = predecessorClosed(record)
   const suspects = [...record.unfenced.map((entry) => entry.node), ...(closed ? [] : [record.owner])]
-  if (suspects.length === 0) return { predecessor: 'closed' }
-  return { predecessor: suspects.every((suspect) => suspect === node) ? 'own-node' : 'other-node' }
+  if (suspects.length === 0) return { predecessor: 'closed', takeover }
+  return { predecessor: suspects.every((suspect) => suspect === node) ? 'own-node' : 'other-node', takeover }
 }
 
 export function cacheFacts(input: OpenInput): CacheFacts {
@@ -99,9 +106,20 @@ export function cacheFacts(input: OpenInput): CacheFacts {
       ? 'listed'
       : 'not-listed',
     log: cache.kind === 'forebay' && record !== null && cache.logUuids.includes(record.logUuid) ? 'known' : 'unknown',
+    otherCopies: record?.members.some((member) => isElsewhere(member, input)) ? 'listed' : 'none',
     formatCache: input.formatCache,
     lossAccepted: input.acceptDataLoss === input.volume,
   }
+}
+
+/** Is the log in the cache one that the register counts on? */
+export function ownLogCounts(input: OpenInput): boolean {
+  const { store, log, history } = cacheFacts(input)
+  return store === 'listed' && log === 'known' && history === 'consistent'
+}
+
+function isElsewhere({ node, storeUuid }: Member, { cache, storeNodes = [] }: OpenInput): boolean {
+  return storeNodes.includes(node) && !(cache.kind === 'forebay' && cache.storeUuid === storeUuid)
 }
 
 /** `holds` is known only after the cache was decided on. */

@@ -15,7 +15,7 @@ const TEXTS = {
     const other = others[0]?.node ?? ''
     return {
       message: `another node may still use the backing volume=${volume} otherNode=${other} thisNode=${node}`,
-      remedy: `Stop the volume on node ${other} ("forebay stop ${volume}" there), then start it here.`,
+      remedy: `Stop the volume on node ${other} ("forebay stop ${volume}" there), then start it here. If that host is dead or cut off: forebay takeover ${volume} (--fence-command CMD | --fenced) with the options of serve.`,
     }
   },
   CACHE_FOREIGN_CONTENT: ({ cachePath }) => ({

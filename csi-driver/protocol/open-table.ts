@@ -60,8 +60,14 @@ export const PREDECESSOR_ROWS: readonly DecisionRow<PredecessorFacts, 'go-on' | 
   {
     label: 'other-node-not-fenced',
     rules: 'S2',
-    when: { predecessor: ['other-node'] },
+    when: { predecessor: ['other-node'], takeover: [false] },
     then: refuse('CACHE_OWNED_ELSEWHERE'),
+  },
+  {
+    label: 'other-node-taken-over',
+    rules: 'S2',
+    when: { predecessor: ['other-node'], takeover: [true] },
+    then: 'go-on',
   },
 ]
 
@@ -130,70 +136,33 @@ const CLEAN_ROWS: readonly DecisionRow<CacheFacts, Go | No>[] = [
   },
 ]
 
+const ALONE = { register: ['dirty'], otherCopies: ['none'] } as const
+const WITH_OTHERS = { register: ['dirty'], otherCopies: ['listed'] } as const
+const CONSISTENT = { cache: OWN, history: ['consistent'] } as const
+
+// biome-ignore format: a table
 const DIRTY_ROWS: readonly DecisionRow<CacheFacts, Go | No>[] = [
-  {
-    label: 'gather-own-log',
-    rules: 'S3 5.1',
-    when: { register: ['dirty'], cache: OWN, history: ['consistent'], store: ['listed'], log: ['known'] },
-    then: go('open-gather'),
-  },
-  {
-    label: 'listed-without-its-log',
-    rules: 'S3 invariant 9',
-    when: {
-      register: ['dirty'],
-      cache: OWN,
-      history: ['consistent'],
-      store: ['listed'],
-      log: ['unknown'],
-      lossAccepted: [false],
-    },
-    then: blocked('CACHE_LOG_MISSING'),
-  },
-  {
-    label: 'listed-without-its-log-loss-accepted',
-    rules: 'invariant 9',
-    when: {
-      register: ['dirty'],
-      cache: OWN,
-      history: ['consistent'],
-      store: ['listed'],
-      log: ['unknown'],
-      lossAccepted: [true],
-    },
-    then: goFormatted('open-discard'),
-  },
-  {
-    label: 'stale-cache',
-    rules: 'S3 2.1 invariant 9',
-    when: { register: ['dirty'], cache: OWN, history: ['consistent'], store: ['not-listed'], lossAccepted: [false] },
-    then: blocked('CACHE_STALE'),
-  },
-  {
-    label: 'stale-cache-loss-accepted',
-    rules: 'invariant 9',
-    when: { register: ['dirty'], cache: OWN, history: ['consistent'], store: ['not-listed'], lossAccepted: [true] },
-    then: goFormatted('open-discard'),
-  },
-  {
-    label: 'dirty-data-elsewhere',
-    rules: 'S3 invariant 9',
-    when: { register: ['dirty'], cache: ['unused', 'foreign', 'other-clean'], lossAccepted: [false] },
-    then: blocked('CACHE_DIRTY_ELSEWHERE'),
-  },
-  {
-    label: 'dirty-data-elsewhere-loss-accepted',
-    rules: 'invariant 9',
-    when: { register: ['dirty'], cache: ['unused'], lossAccepted: [true] },
-    then: goFormatted('open-discard'),
-  },
-  {
-    label: 'dirty-data-elsewhere-loss-accepted-format',
-    rules: 'invariant 9',
-    when: { register: ['dirty'], cache: ['foreign', 'other-clean'], lossAccepted: [true], formatCache: [true] },
-    then: goFormatted('open-discard'),
-  },
+  { label: 'gather-own-log', rules: 'S3 5.1', when: { ...CONSISTENT, register: ['dirty'], store: ['listed'], log: ['known'] }, then: go('open-gather') },
+  { label: 'listed-without-its-log', rules: 'S3 invariant 9', when: { ...CONSISTENT, register: ['dirty'], store: ['listed'], log: ['unknown'], lossAccepted: [false] }, then: blocked('CACHE_LOG_MISSING') },
+  { label: 'listed-without-its-log-loss-accepted', rules: 'invariant 9', when: { ...ALONE, ...CONSISTENT, store: ['listed'], log: ['unknown'], lossAccepted: [true] }, then: goFormatted('open-discard') },
+  { label: 'stale-cache', rules: 'S3 2.1 invariant 9', when: { ...ALONE, ...CONSISTENT, store: ['not-listed'], lossAccepted: [false] }, then: blocked('CACHE_STALE') },
+  { label: 'stale-cache-loss-accepted', rules: 'invariant 9', when: { ...ALONE, ...CONSISTENT, store: ['not-listed'], lossAccepted: [true] }, then: goFormatted('open-discard') },
+  { label: 'dirty-data-elsewhere', rules: 'S3 invariant 9', when: { ...ALONE, cache: ['unused', 'foreign', 'other-clean'], lossAccepted: [false] }, then: blocked('CACHE_DIRTY_ELSEWHERE') },
+  { label: 'dirty-data-elsewhere-loss-accepted', rules: 'invariant 9', when: { ...ALONE, cache: ['unused'], lossAccepted: [true] }, then: goFormatted('open-discard') },
+  { label: 'dirty-data-elsewhere-loss-accepted-format', rules: 'invariant 9', when: { ...ALONE, cache: ['foreign', 'other-clean'], lossAccepted: [true], formatCache: [true] }, then: goFormatted('open-discard') },
+  // What the own cache lacks is gathered from the others; what it holds of this volume is older and may go (7.1 c).
+  { label: 'gather-others-own-log-missing', rules: 'S3', when: { ...WITH_OTHERS, ...CONSISTENT, store: ['listed'], log: ['unknown'], lossAccepted: [true] }, then: goFormatted('open-gather') },
+  { label: 'gather-others-own-stale', rules: 'S3 2.1', when: { ...WITH_OTHERS, ...CONSISTENT, store: ['not-listed'] }, then: goFormatted('open-gather') },
+  { label: 'gather-others', rules: 'S3', when: { ...WITH_OTHERS, cache: ['unused'] }, then: goFormatted('open-gather') },
+  { label: 'gather-others-format', rules: 'S3', when: { ...WITH_OTHERS, cache: ['foreign', 'other-clean'], formatCache: [true] }, then: goFormatted('open-gather') },
 ]
+
+/** Where somebody else's content may be overwritten, if the user says so. */
+const FORMAT_NEEDED = [
+  { name: 'clean', when: { register: ['absent', 'clean'] } },
+  { name: 'alone', when: { ...ALONE, lossAccepted: [true] } },
+  { name: 'others', when: WITH_OTHERS },
+] as const
 
 /** The same whatever the register says. */
 const ANY_ROWS: readonly DecisionRow<CacheFacts, Go | No>[] = [
@@ -216,21 +185,17 @@ const ANY_ROWS: readonly DecisionRow<CacheFacts, Go | No>[] = [
     then: goFormatted('open-discard'),
   },
   // Without a format flag: where no loss is at stake, or where it was accepted already.
-  ...([['absent', 'clean'], ['dirty']] as const).flatMap((register): DecisionRow<CacheFacts, Go | No>[] => {
-    const rest = {
-      register,
-      formatCache: [false],
-      ...(register[0] === 'dirty' ? { lossAccepted: [true] } : {}),
-    } as const
+  ...FORMAT_NEEDED.flatMap(({ name, when }): DecisionRow<CacheFacts, Go | No>[] => {
+    const rest = { ...when, formatCache: [false] } as const
     return [
       {
-        label: `foreign-content-${register[0]}`,
+        label: `foreign-content-${name}`,
         rules: 'bad input',
         when: { ...rest, cache: ['foreign'] },
         then: refuse('CACHE_FOREIGN_CONTENT'),
       },
       {
-        label: `other-volume-clean-${register[0]}`,
+        label: `other-volume-clean-${name}`,
         rules: 'bad input',
         when: { ...rest, cache: ['other-clean'] },
         then: refuse('CACHE_OF_OTHER_VOLUME'),
@@ -265,8 +230,20 @@ const ANY_ROWS: readonly DecisionRow<CacheFacts, Go | No>[] = [
   {
     label: 'damaged-format',
     rules: 'invariant 9',
-    when: { register: ['clean', 'dirty'], cache: ['damaged'], lossAccepted: [true], formatCache: [true] },
+    when: { register: ['clean'], cache: ['damaged'], lossAccepted: [true], formatCache: [true] },
     then: goFormatted('open-discard'),
+  },
+  {
+    label: 'damaged-format-alone',
+    rules: 'invariant 9',
+    when: { ...ALONE, cache: ['damaged'], lossAccepted: [true], formatCache: [true] },
+    then: goFormatted('open-discard'),
+  },
+  {
+    label: 'damaged-format-others',
+    rules: 'S3',
+    when: { ...WITH_OTHERS, cache: ['damaged'], lossAccepted: [true], formatCache: [true] },
+    then: goFormatted('open-gather'),
   },
 ]
 

@@ -166,7 +166,6 @@ export function settingsFor(
     start: opening.start,
     formatCache: opening.formatCache,
     acceptDataLoss: opening.acceptDataLoss ? scenario.settings.volume : '',
-    replication: null,
     backingChanged: 'none',
   }
 }

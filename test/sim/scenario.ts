@@ -127,6 +127,7 @@ export function drawScenario(prng: Prng): Scenario {
       dirtyLimitBytes,
       dirtyAgeMs: prng.pick([50, 1000, 30_000]),
       sectorBytes,
+      takeover: false,
       replication: null,
       backingIdentity: { kind: 'block', id: 'simulated-backing', sizeBytes },
     },

@@ -38,6 +38,13 @@ export class OtherCopies {
     return this.copies
   }
 
+  /** Nodes whose store can be looked for. */
+  get addressedNodes(): readonly string[] {
+    const { replication, node } = this.settings
+    if (replication === null) return []
+    return [...replication.peers.map((peer) => peer.node), ...(replication.ownStore === null ? [] : [node])]
+  }
+
   /** Everything up to this batch is trimmed by some copy (3.2); 0: nothing. */
   get largestTrim(): BatchSeq {
     return Math.max(0, ...this.copies.map(({ session }) => (session.state.log?.tail.batchSeq ?? 1) - 1))

@@ -5,7 +5,7 @@
 import { CacheError } from '../../../base/errors.ts'
 import { currentLogUuid, type Journal } from '../../journal/journal.ts'
 import { membersOfNewLog } from '../../protocol/gather-table.ts'
-import type { OpenInput } from '../../protocol/open-facts.ts'
+import { type OpenInput, ownLogCounts } from '../../protocol/open-facts.ts'
 import { nextOpenStep, type OpenStep } from '../../protocol/open-steps.ts'
 import { openDecision, type OpenGo } from '../../protocol/open-table.ts'
 import { claim, createVolume, ownLog } from '../../protocol/register-transitions.ts'
@@ -93,11 +93,13 @@ export class VolumeOpening {
       formatCache: settings.formatCache,
       acceptDataLoss: settings.acceptDataLoss === '' ? null : settings.acceptDataLoss,
       backingChanged: settings.backingChanged,
+      takeover: settings.takeover,
+      storeNodes: this.others.addressedNodes,
       ...(settings.atStake === undefined ? {} : { atStake: settings.atStake }),
     }
     own.replayed = null
     let decision = openDecision(input)
-    if (decision.kind === 'open-gather' && input.cache.kind === 'forebay') {
+    if (decision.kind === 'open-gather' && ownLogCounts(input)) {
       const difference = await this.readOwnLog(record)
       if (difference >= 0) decision = openDecision({ ...input, backing: { ...input.backing, edges: 'changed' } })
     }

@@ -289,6 +289,7 @@ export const SETTINGS: VolumeSettings = {
   backingPath: 'backing',
   formatCache: false,
   acceptDataLoss: '',
+  takeover: false,
   replication: null,
   backingChanged: 'none',
 }

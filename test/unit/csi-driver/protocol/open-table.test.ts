@@ -14,13 +14,17 @@ import type { RegisterRecord } from '../../../../csi-driver/register/record.ts'
 import { anIntent, aRecord, logUuidOf, MEMBER, NODE, UUID_B } from '../register/records.ts'
 import { idleOrDouble, undecided } from './tables.ts'
 
-const PREDECESSORS: FactDomain<PredecessorFacts> = { predecessor: ['none', 'closed', 'own-node', 'other-node'] }
+const PREDECESSORS: FactDomain<PredecessorFacts> = {
+  predecessor: ['none', 'closed', 'own-node', 'other-node'],
+  takeover: [false, true],
+}
 const CACHES: FactDomain<CacheFacts> = {
   register: ['absent', 'clean', 'dirty'],
   cache: ['unused', 'foreign', 'damaged', 'this-clean', 'this-dirty', 'other-clean', 'other-dirty'],
   history: ['consistent', 'log-newer', 'register-replaced'],
   store: ['listed', 'not-listed'],
   log: ['known', 'unknown'],
+  otherCopies: ['listed', 'none'],
   formatCache: [false, true],
   lossAccepted: [false, true],
 }
@@ -55,7 +59,10 @@ describe('tables', () => {
       if ('no' in then) continue
       if (facts.register === 'dirty') expect(then.go).toBe('open-gather')
       expect(facts.cache).not.toBe('damaged')
-      if (facts.cache === 'this-dirty') expect(then.formatCache).toBe(false)
+      // What the register counts on is never overwritten; what it counts on no more, where others hold it.
+      if (facts.cache === 'this-dirty' && then.formatCache) {
+        expect(facts).toMatchObject({ store: 'not-listed', otherCopies: 'listed' })
+      }
     }
   })
 

@@ -1,0 +1,138 @@
+// Several nodes for tests of the engine with copies: one backing and one register for all, on each node a cache and a
+// replica store behind a real receiver. Time is moved by the test.
+import { MemoryEventLog } from '../../../../../base/log.ts'
+import { createPrng } from '../../../../../base/prng.ts'
+import { KIB, MIB } from '../../../../../base/units.ts'
+import type { Fence } from '../../../../../csi-driver/fencing/fence.ts'
+import { Receiver } from '../../../../../csi-driver/replica/receiver.ts'
+import { ReplicaStore } from '../../../../../csi-driver/replica/store/replica-store.ts'
+import type { ReplicationSettings, VolumeSettings } from '../../../../../csi-driver/engine/volume-settings.ts'
+import { openVolume, type Volume } from '../../../../../csi-driver/engine/volume.ts'
+import { during, heapMemory, SETTINGS, TestMachine } from '../harness.ts'
+import { TestStorage } from '../../replica/store/store-kit.ts'
+import { PipeNetwork } from './pipe-network.ts'
+
+export const NODES = ['node-1', 'node-2', 'node-3'] as const
+const STORE_BYTES = 24 * MIB
+
+function addressOf(node: string) {
+  return { kind: 'tcp', host: node, port: 7070 } as const
+}
+
+/** A replica store that outlives its process. */
+class TestPeer {
+  readonly storage = new TestStorage(STORE_BYTES)
+  receiver: Receiver | null = null
+  store: ReplicaStore | null = null
+}
+
+export class TestCluster {
+  /** Its backing, register and clock are everybody's. */
+  readonly shared = new TestMachine()
+  readonly log = new MemoryEventLog()
+  readonly network: PipeNetwork
+  readonly fenced: string[] = []
+  fence: Fence = {
+    fence: (_volume, { node, epoch }) => {
+      this.fenced.push(`${node}:${epoch}`)
+      return Promise.resolve('off')
+    },
+  }
+  private readonly machines = new Map<string, TestMachine>()
+  private readonly peers = new Map<string, TestPeer>()
+
+  constructor() {
+    this.network = new PipeNetwork(this.shared.time)
+    for (const node of NODES) {
+      this.machines.set(node, new TestMachine())
+      this.peers.set(node, new TestPeer())
+    }
+  }
+
+  get time() {
+    return this.shared.time
+  }
+
+  machine(node: string): TestMachine {
+    return this.machines.get(node) as TestMachine
+  }
+
+  /** Starts the peer process of each of `nodes`. */
+  async startPeers(...nodes: readonly string[]): Promise<void> {
+    for (const node of nodes) {
+      const peer = this.peers.get(node) as TestPeer
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one after another
+      peer.store = await ReplicaStore.open({
+        storage: peer.storage,
+        memory: heapMemory,
+        clock: this.time,
+        random: this.random,
+        log: this.log,
+        resource: 'flash',
+        sizeBytes: STORE_BYTES,
+        allowFormat: true,
+        segmentBytes: 256 * KIB,
+        slotCount: 4,
+      })
+      peer.receiver = new Receiver(
+        {
+          network: this.network.attach(node),
+          store: peer.store,
+          clock: this.time,
+          timers: this.time,
+          log: this.log,
+          memory: heapMemory,
+          engines: { endOlder: (_volume, _uuid, _epoch, done) => done(null) },
+        },
+        { node },
+      )
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one after another
+      await peer.receiver.listen(addressOf(node))
+    }
+  }
+
+  stopPeer(node: string): void {
+    this.network.down(node)
+  }
+
+  private readonly prng = createPrng(7)
+  private readonly random = {
+    fill: (buffer: Buffer) => {
+      for (let i = 0; i < buffer.length; i += 1) buffer[i] = this.prng.below(256)
+    },
+  }
+
+  replication(node: string, same: number): ReplicationSettings {
+    const peers = NODES.filter((name) => name !== node).map((name) => ({
+      node: name,
+      address: addressOf(name),
+      domain: 'default',
+    }))
+    return { peers, ownStore: addressOf(node), domain: 'default', wanted: { same, other: 0 } }
+  }
+
+  /** Opens the volume on a node; time goes on meanwhile. */
+  open(node: string, same: number, settings: Partial<VolumeSettings> = {}): Promise<Volume> {
+    const { shared } = this
+    const machine = this.machine(node)
+    const ports = {
+      ...machine.ports(),
+      clock: shared.time,
+      timers: shared.time,
+      random: this.random,
+      log: this.log,
+      backing: shared.backing,
+      register: shared.register,
+      network: this.network.attach(node),
+      fence: this.fence,
+    }
+    const opening = openVolume(ports, {
+      ...SETTINGS,
+      node,
+      backingIdentity: { ...SETTINGS.backingIdentity, sizeBytes: shared.backing.sizeBytes },
+      replication: this.replication(node, same),
+      ...settings,
+    })
+    return during(shared.time, opening)
+  }
+}
