@@ -63,9 +63,12 @@ export class SegmentIndex {
 
   /** Forgets the batches from `batchSeq` on; the next one stands where the first of them stood. */
   cut(batchSeq: BatchSeq): void {
-    if (batchSeq >= this.firstBatchSeq + this.count) return
-    this.endOffset = this.offset(batchSeq)
-    this.count = batchSeq - this.firstBatchSeq
+    this.endOffset = this.offsetAfterCut(batchSeq)
+    this.count = Math.min(this.count, batchSeq - this.firstBatchSeq)
+  }
+
+  offsetAfterCut(batchSeq: BatchSeq): Bytes {
+    return batchSeq < this.firstBatchSeq + this.count ? this.offset(batchSeq) : this.endOffset
   }
 
   private at(batchSeq: BatchSeq): number {
@@ -163,6 +166,13 @@ export class LogIndex {
     return { segment: found.segment, offset: found.offset(batchSeq), ordinal: found.ordinal }
   }
 
+  /** Where the next batch will stand after cutFrom(batchSeq). */
+  placeAfterCut(batchSeq: BatchSeq): LogPlace | null {
+    const last = this.segments[this.keptByCut(batchSeq) - 1]
+    if (last === undefined) return null
+    return { segment: last.segment, offset: last.offsetAfterCut(batchSeq), ordinal: last.ordinal }
+  }
+
   /** Forgets the batches before `batchSeq`, and returns the segments before `ordinal`, in which nothing is left. */
   trimTo(batchSeq: BatchSeq, ordinal: number): number[] {
     this.firstBatchSeq = batchSeq
@@ -173,16 +183,16 @@ export class LogIndex {
 
   /** Forgets the batches from `batchSeq` on; returns the segments in which nothing is left. */
   cutFrom(batchSeq: BatchSeq): number[] {
-    const dropped: number[] = []
+    const dropped = this.segments.splice(this.keptByCut(batchSeq))
+    this.segments.at(-1)?.cut(batchSeq)
     this.nextBatchSeq = Math.min(this.nextBatchSeq, batchSeq)
-    let last = this.segments.at(-1)
-    // The first one stays although nothing is left in it: the place of the tail, which is durable, names it.
-    while (last !== undefined && last.firstBatchSeq >= batchSeq && this.segments.length > 1) {
-      dropped.push(last.segment)
-      this.segments.pop()
-      last = this.segments.at(-1)
-    }
-    last?.cut(batchSeq)
-    return dropped
+    return dropped.map((each) => each.segment)
+  }
+
+  /** Segments that a cut leaves. The first one stays although nothing is left in it: the log goes on there. */
+  private keptByCut(batchSeq: BatchSeq): number {
+    let kept = this.segments.length
+    while (kept > 1 && (this.segments[kept - 1]?.firstBatchSeq ?? 0) >= batchSeq) kept -= 1
+    return kept
   }
 }

@@ -115,13 +115,17 @@ export class LogRecovery {
   private async step(): Promise<RecoveredLog | null> {
     const { index } = this.live
     const batchSeq = index.next
+    if (batchSeq === this.log.headBatchSeq && this.live.lastHash !== this.log.headHash) {
+      return this.loss('other_branch', `batch is not the one that was complete batchSeq=${batchSeq - 1}`)
+    }
     const nextPlace = this.nextSegmentPlace()
     const next = await this.examine(nextPlace)
     const herePlace = index.headPlace
     const here = await this.examine(herePlace)
     const isMissing = here.candidate !== 'valid' && next.candidate !== 'valid'
     const proof = isMissing ? await this.findProof([herePlace, nextPlace]) : null
-    const facts = { here: here.candidate, next: next.candidate, proven: proof !== null }
+    const later = laterOf(here, next)
+    const facts = { here: here.candidate, next: next.candidate, later, proven: proof !== null }
     const { label, then } = storedLogCase(facts)
     switch (then) {
       case 'take-here':
@@ -152,10 +156,12 @@ export class LogRecovery {
 
   /** The segment that begins with the batch that is looked for: of several the one that was written last. */
   private nextSegmentPlace(): LogPlace | null {
-    const { next, nextOrdinal } = this.live.index
+    const { next, nextOrdinal, segments } = this.live.index
     let best: FoundSegment | null = null
     for (const each of this.found.segments) {
       if (each.batchSeq !== next || (each.ordinal ?? nextOrdinal) !== nextOrdinal || this.isVoid(each)) continue
+      // One whose header is damaged may be the segment that we are in.
+      if (segments.some(({ segment }) => segment === each.segment)) continue
       if (best === null || each.slotGeneration > best.slotGeneration) best = each
     }
     return best === null ? null : { segment: best.segment, offset: SEGMENT_HEADER_BYTES, ordinal: nextOrdinal }
@@ -241,4 +247,10 @@ export class LogRecovery {
     }
     return null
   }
+}
+
+function laterOf(here: Examined, next: Examined): 'here' | 'next' | 'same' {
+  const order = (here.header?.slotGeneration ?? 0) - (next.header?.slotGeneration ?? 0)
+  if (order === 0) return 'same'
+  return order > 0 ? 'here' : 'next'
 }

@@ -33,7 +33,7 @@ export function nextGeneration(slot: VolumeSlot, live: LiveLog | null, wallMs: M
 
 function broughtUp(log: SlotLog, live: LiveLog): SlotLog {
   const tailPlace = live.index.placeOf(log.tail.batchSeq)
-  return { ...log, tailPlace, headBatchSeq: live.index.next, ackedSeq: live.ackedSeq }
+  return { ...log, tailPlace, headBatchSeq: live.index.next, headHash: live.lastHash, ackedSeq: live.ackedSeq }
 }
 
 /** Promise and (epoch, run) only grow; a pending name begins inside the log or right behind it. */
@@ -88,6 +88,7 @@ export function learned(
     tailPlace: null,
     ackedSeq: 0,
     headBatchSeq: begin.batchSeq,
+    headHash: begin.previousHash,
     cutBatchSeq: begin.batchSeq,
     cutGeneration: generation,
   }
@@ -117,17 +118,15 @@ export function promoted(slot: VolumeSlot, logUuid: string, live: LiveLog | null
   if (pending === null || pending.logUuid !== logUuid) {
     return lineage.at(-1)?.logUuid === logUuid ? slot : notHeld(`no pending log of that name logUuid=${logUuid}`)
   }
-  const lastSeq = (live.beginAfter(pending.firstBatchSeq - 1) ?? log.tail).seq - 1
-  const next = { ...cutAt(log, pending.firstBatchSeq, slot.generation), pending: null }
-  return { ...slot, log: { ...next, lineage: withName(lineage, pending), ackedSeq: Math.min(log.ackedSeq, lastSeq) } }
+  const begin = live.beginAfter(pending.firstBatchSeq - 1) ?? log.tail
+  const named = { ...cutAt(log, begin, slot.generation), pending: null, lineage: withName(lineage, pending) }
+  const isEmptied = begin.batchSeq === log.tail.batchSeq
+  const tailPlace = isEmptied ? live.index.placeAfterCut(begin.batchSeq) : log.tailPlace
+  return { ...slot, log: { ...named, tailPlace, ackedSeq: Math.min(log.ackedSeq, begin.seq - 1) } }
 }
 
-/** Whatever stands behind batch `batchSeq` - 1 now is void from the slot generation `generation` on. */
-export function cutAt(log: SlotLog, batchSeq: BatchSeq, generation: number): SlotLog {
-  return {
-    ...log,
-    headBatchSeq: Math.min(log.headBatchSeq, batchSeq),
-    cutBatchSeq: batchSeq,
-    cutGeneration: generation,
-  }
+/** The log goes on with batch `begin.batchSeq`: what stands there or behind it now is void. */
+export function cutAt(log: SlotLog, begin: Omit<LogBegin, 'seq'>, generation: number): SlotLog {
+  const { batchSeq, previousHash } = begin
+  return { ...log, headBatchSeq: batchSeq, headHash: previousHash, cutBatchSeq: batchSeq, cutGeneration: generation }
 }

@@ -40,6 +40,8 @@ export class SlotQueue {
   private queued: SlotChangeOrder[] = []
   private writing = false
   private failed: IoError | null = null
+  private readonly unanswered: Answer[] = []
+  private answering = false
 
   constructor(writer: SlotWriter, slot: VolumeSlot, hooks: SlotQueueHooks) {
     this.writer = writer
@@ -57,7 +59,7 @@ export class SlotQueue {
   isExclusive = false
 
   push(order: SlotChangeOrder): void {
-    if (this.failed !== null) return order.done(this.failed)
+    if (this.failed !== null) return this.answer([{ done: order.done, error: this.failed }])
     assert(this.queued.length < SLOT_CHANGES_MAX, 'slot changes are bounded')
     this.queued.push(order)
     this.noteExclusive(false)
@@ -70,7 +72,7 @@ export class SlotQueue {
     const left = this.queued
     this.queued = []
     this.noteExclusive(this.writing && this.isExclusive)
-    for (const { done } of left) done(error)
+    this.answer(left.map(({ done }) => ({ done, error })))
   }
 
   /** Starts what may start now. To be called when an append has ended. */
@@ -104,7 +106,7 @@ export class SlotQueue {
     }
     if (content === base) {
       this.noteExclusive(false)
-      answer(answers, null)
+      this.answer(answers)
       return
     }
     this.writing = true
@@ -120,23 +122,29 @@ export class SlotQueue {
       if (written.kind === 'volume') this.durable = written
       this.hooks.onDurable(before, written)
       this.noteExclusive(false)
+      this.unanswered.push(...answers)
       // The next write starts before the answers: who asks for more in its answer is queued behind.
       this.run()
-      answer(answers, null)
+      this.answer([])
       return
     }
     this.noteExclusive(false)
     this.failed = error
     this.hooks.onFailed(error)
-    answer(answers, error)
+    this.answer(answers.map(({ done, error: own }) => ({ done, error: own ?? error })))
     this.fail(error)
+  }
+
+  /** In the order in which they were asked for, also where an answer brings the next order, which ends at once. */
+  private answer(answers: readonly Answer[]): void {
+    this.unanswered.push(...answers)
+    if (this.answering) return
+    this.answering = true
+    for (let next = this.unanswered.shift(); next !== undefined; next = this.unanswered.shift()) next.done(next.error)
+    this.answering = false
   }
 
   private noteExclusive(isWritten: boolean): void {
     this.isExclusive = isWritten || this.queued.some((order) => order.exclusive)
   }
-}
-
-function answer(answers: readonly Answer[], error: IoError | null): void {
-  for (const { done, error: own } of answers) done(own ?? error)
 }

@@ -4,7 +4,9 @@
 // such proof is the torn last write: nobody was told. One with proof is damage, and the log is no log any more.
 //
 // Facts: what stands behind batch k - 1 (`here`); what stands first in the segment that follows, where k is when it did
-// not fit (`next`); whether anything proves that k was complete (`proven`).
+// not fit (`next`); which of two good ones was written later (`later`); whether anything proves that k was complete
+// (`proven`). A batch that a promotion dropped long ago may still stand at one of the two places: it has another name, or
+// was written earlier than the one that took its number.
 import { type DecisionRow, decide } from '../../protocol/decision-table.ts'
 
 export type StoredCandidate =
@@ -20,24 +22,28 @@ export type StoredCandidate =
 export interface StoredLogFacts {
   readonly here: StoredCandidate
   readonly next: StoredCandidate
+  readonly later: 'here' | 'next' | 'same'
   readonly proven: boolean
 }
 
 export type StoredLogAction = 'take-here' | 'take-next' | 'end' | 'lost'
 
 const PLAIN: readonly StoredCandidate[] = ['torn', 'absent']
+const NOT_VALID: readonly StoredCandidate[] = ['torn', 'absent', 'contradicting']
 
 // biome-ignore format: a table
 export const STORED_LOG_CASES: readonly DecisionRow<StoredLogFacts, StoredLogAction>[] = [
-  { label: 'next_here', rules: '§3', when: { here: ['valid'], next: PLAIN }, then: 'take-here' },
-  { label: 'next_in_segment', rules: '§3', when: { here: PLAIN, next: ['valid'] }, then: 'take-next' },
-  { label: 'log_end', rules: '§3', when: { here: ['absent'], next: ['absent'], proven: [false] }, then: 'end' },
+  { label: 'next_here', rules: '§3', when: { here: ['valid'], next: NOT_VALID }, then: 'take-here' },
+  { label: 'next_in_segment', rules: '§3', when: { here: NOT_VALID, next: ['valid'] }, then: 'take-next' },
+  { label: 'twins_here', rules: '5.1', when: { here: ['valid'], next: ['valid'], later: ['here'] }, then: 'take-here' },
+  { label: 'twins_in_segment', rules: '5.1', when: { here: ['valid'], next: ['valid'], later: ['next'] }, then: 'take-next' },
+  { label: 'twins_clash', rules: 'invariant 9', when: { here: ['valid'], next: ['valid'], later: ['same'] }, then: 'lost' },
+  { label: 'contradiction_here', rules: 'invariant 9', when: { here: ['contradicting'], next: NOT_VALID }, then: 'lost' },
+  { label: 'contradiction_in_segment', rules: 'invariant 9', when: { here: PLAIN, next: ['contradicting'] }, then: 'lost' },
+  { label: 'missing', rules: 'invariant 9', when: { here: PLAIN, next: PLAIN, proven: [true] }, then: 'lost' },
   { label: 'torn_here', rules: '§3', when: { here: ['torn'], next: PLAIN, proven: [false] }, then: 'end' },
   { label: 'torn_in_segment', rules: '§3', when: { here: ['absent'], next: ['torn'], proven: [false] }, then: 'end' },
-  { label: 'missing', rules: 'invariant 9', when: { here: PLAIN, next: PLAIN, proven: [true] }, then: 'lost' },
-  { label: 'twins', rules: 'invariant 9', when: { here: ['valid'], next: ['valid'] }, then: 'lost' },
-  { label: 'contradiction', rules: 'invariant 9', when: { here: ['contradicting'] }, then: 'lost' },
-  { label: 'contradiction_in_segment', rules: 'invariant 9', when: { here: ['valid', 'torn', 'absent'], next: ['contradicting'] }, then: 'lost' },
+  { label: 'log_end', rules: '§3', when: { here: ['absent'], next: ['absent'], proven: [false] }, then: 'end' },
 ]
 
 export type StoredLogCase = DecisionRow<StoredLogFacts, StoredLogAction>
@@ -47,7 +53,7 @@ const DECIDED = new Map<string, StoredLogCase>()
 
 /** The one row for these facts. */
 export function storedLogCase(facts: StoredLogFacts): StoredLogCase {
-  const key = `${facts.here} ${facts.next} ${facts.proven}`
+  const key = `${facts.here} ${facts.next} ${facts.later} ${facts.proven}`
   const row = DECIDED.get(key) ?? decide(STORED_LOG_CASES, facts)
   DECIDED.set(key, row)
   return row

@@ -176,7 +176,9 @@ export class StoredVolume {
       exclusive: true,
       apply: (slot) => {
         const { log, generation } = slot
-        return { ...slot, log: log === null || this.live === null ? log : cutAt(log, this.live.index.next, generation) }
+        const { live } = this
+        if (log === null || live === null) return { ...slot }
+        return { ...slot, log: cutAt(log, { batchSeq: live.index.next, previousHash: live.lastHash }, generation) }
       },
       done,
     })
@@ -322,7 +324,7 @@ export class StoredVolume {
   private followLog(before: SlotLog, after: SlotLog, generation: number): void {
     assert(this.live !== null, 'there is a log')
     if (after.cutGeneration === generation) this.give(this.live.cutFrom(after.cutBatchSeq, after))
-    if (after.tail.batchSeq > before.tail.batchSeq) this.give(this.live.trimmed(before.tail.batchSeq, after))
+    this.give(this.live.trimmed(before.tail.batchSeq, after))
   }
 
   private give(segments: readonly number[]): void {

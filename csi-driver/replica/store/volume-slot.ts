@@ -44,6 +44,8 @@ export interface SlotLog {
   readonly ackedSeq: Seq
   /** Every smaller batch was complete when this was written: a missing one is damage, not a torn write. */
   readonly headBatchSeq: BatchSeq
+  /** headerHash of batch headBatchSeq - 1. */
+  readonly headHash: bigint
   /** Batches from here on that were written under a smaller slot generation than `cutGeneration` are void. */
   readonly cutBatchSeq: BatchSeq
   readonly cutGeneration: number
@@ -109,11 +111,14 @@ export const VOLUME_SLOT = defineLayout('volume slot', {
   tailOrdinal: u64('number of that segment in the log'),
   ackedSeq: u64('largest ackedSeq of any batch'),
   headBatchSeq: u64('every smaller batch was complete when this was written; a missing one is damage'),
+  headHash: u64big(
+    'headerHash of batch headBatchSeq - 1; finds batches that a promotion dropped in place of those kept',
+  ),
   cutBatchSeq: u64('batches from here on are void if they were written under a smaller generation than cutGeneration'),
   cutGeneration: u64('see there'),
   lineage: bytes(LOG_NAMES_MAX * 24, 'names, oldest first; zeros behind'),
   pending: bytes(24, 'one name, or zeros'),
-  unused: zeros(4096 - 696),
+  unused: zeros(4096 - 704),
 })
 assert(VOLUME_SLOT.size === VOLUME_SLOT_BYTES, `slot fills its block bytes=${VOLUME_SLOT.size}`)
 
@@ -150,6 +155,7 @@ const EMPTY: Omit<
   tailOrdinal: 0,
   ackedSeq: 0,
   headBatchSeq: 0,
+  headHash: 0n,
   cutBatchSeq: 0,
   cutGeneration: 0,
   lineage: Buffer.alloc(LOG_NAMES_MAX * 24),
@@ -214,6 +220,7 @@ function packLog(log: SlotLog): Partial<Raw> {
     tailOrdinal: tailPlace?.ordinal ?? 0,
     ackedSeq: log.ackedSeq,
     headBatchSeq: log.headBatchSeq,
+    headHash: log.headHash,
     cutBatchSeq: log.cutBatchSeq,
     cutGeneration: log.cutGeneration,
     lineage: packNames(log.lineage, LOG_NAMES_MAX),
@@ -276,8 +283,8 @@ function unpackSlot(raw: Raw): SlotContent {
 }
 
 function unpackLog(raw: Raw): SlotLog {
-  const { logId, logBytes, reservedSegments, ackedSeq, headBatchSeq, cutBatchSeq, cutGeneration } = raw
-  const numbers = { logId, logBytes, reservedSegments, ackedSeq, headBatchSeq, cutBatchSeq, cutGeneration }
+  const { logId, logBytes, reservedSegments, ackedSeq, headBatchSeq, headHash, cutBatchSeq, cutGeneration } = raw
+  const numbers = { logId, logBytes, reservedSegments, ackedSeq, headBatchSeq, headHash, cutBatchSeq, cutGeneration }
   const place = { segment: raw.tailSegment, offset: raw.tailOffset, ordinal: raw.tailOrdinal }
   return {
     ...numbers,

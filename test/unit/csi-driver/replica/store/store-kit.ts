@@ -194,6 +194,7 @@ export interface MadeBatch {
   readonly batchSeq: number
   readonly lastSeq: number
   readonly headerHash: bigint
+  readonly ackedSeq: number
   readonly bytes: Buffer
 }
 
@@ -251,7 +252,7 @@ export class TestOwner {
     })
     const bytes = Buffer.alloc(envelopeBytes(envelope))
     writeEnvelope(bytes, 0, envelope)
-    const batch = { batchSeq, lastSeq: seq + records - 1, headerHash, bytes }
+    const batch = { batchSeq, lastSeq: seq + records - 1, headerHash, ackedSeq: this.ackedSeq, bytes }
     this.made.set(batchSeq, batch)
     this.next = { batchSeq: batchSeq + 1, seq: seq + records, previousHash: headerHash }
     return batch
