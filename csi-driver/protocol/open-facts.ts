@@ -101,7 +101,7 @@ export function cacheFacts(input: OpenInput): CacheFacts {
   return {
     register: record === null ? 'absent' : dirtyOrClean(record.dirty),
     cache: cacheKind(input),
-    history: own !== null && record !== null ? history(record, own) : 'consistent',
+    history: own !== null && record !== null ? historyFact(record, own) : 'consistent',
     store: record?.members.some((member) => own !== null && sameMember(member, { ...own, node: member.node }))
       ? 'listed'
       : 'not-listed',
@@ -148,7 +148,7 @@ function dirtyOrClean(dirty: boolean): 'dirty' | 'clean' {
   return dirty ? 'dirty' : 'clean'
 }
 
-function history(record: RegisterRecord, cache: ForebayCache): CacheFacts['history'] {
+function historyFact(record: RegisterRecord, cache: ForebayCache): CacheFacts['history'] {
   if (record.registerNonce !== cache.registerNonce) return 'register-replaced'
   const settledRv = cache.settled?.rv ?? 0
   return cache.epoch > record.epoch || settledRv > record.rv ? 'log-newer' : 'consistent'

@@ -204,6 +204,29 @@ export function closeClean(record: RegisterRecord, { lastSeq }: { readonly lastS
   return { ...setClean(record, { lastSeq }), phase: 'Detached' }
 }
 
+export interface HandOver {
+  /** A node of which a store is a member with an equal log. */
+  readonly to: string
+  readonly lastSeq: Seq
+}
+
+/**
+ * Rule 6: the next epoch, of another node; log, members and `dirty` stay. Sent only after the old owner's backing I/O has
+ * ended; its entry stays until its backing is closed (evidence `closed`) or it is fenced.
+ */
+export function handOver(record: RegisterRecord, { to, lastSeq }: HandOver): RegisterRecord {
+  assert(isServing(record.phase), `an open volume is handed over phase=${record.phase}`)
+  assert(to !== record.owner, `it is handed over to another node owner=${record.owner}`)
+  assert(
+    record.members.some((member) => member.node === to),
+    `the new owner holds a copy node=${to}`,
+  )
+  assert(record.unfenced.length < UNFENCED_MAX, `there is room in unfenced entries=${record.unfenced.length}`)
+  assert(lastSeq >= record.lastSeq, `sequence numbers grow lastSeq=${lastSeq} registered=${record.lastSeq}`)
+  const unfenced = [...record.unfenced, { node: record.owner, epoch: record.epoch }]
+  return { ...record, epoch: record.epoch + 1, owner: to, lastSeq, unfenced }
+}
+
 /** After the backing grew and the engine uses the new size. */
 export function setBackingSize(record: RegisterRecord, sizeBytes: number): RegisterRecord {
   assert(sizeBytes >= record.backing.sizeBytes, `a volume only grows to=${sizeBytes} from=${record.backing.sizeBytes}`)
@@ -226,6 +249,16 @@ export function removeMember(record: RegisterRecord, member: Member): RegisterRe
   assert(members.length === record.members.length - 1, `the member is listed storeUuid=${member.storeUuid}`)
   assert(members.length > 0, 'the last member is never removed')
   return { ...record, members }
+}
+
+/** 4.1: the removal and, where the policy is missed without the member, the phase, in one change. */
+export function degradeMember(
+  record: RegisterRecord,
+  member: Member,
+  { drain }: { readonly drain: boolean },
+): RegisterRecord {
+  const left = removeMember(record, member)
+  return drain ? setPhase(left, { phase: 'DrainWT', dirty: left.dirty }) : left
 }
 
 function isServing(phase: Phase): boolean {

@@ -8,7 +8,9 @@ import {
   claim,
   closeClean,
   createVolume,
+  degradeMember,
   fenced,
+  handOver,
   ownLog,
   removeMember,
   setBackingSize,
@@ -166,6 +168,22 @@ test('members come and go, the last stays', () => {
   expect(one.members).toEqual([OTHER])
   expect(() => removeMember(one, OTHER)).toThrow(AssertionError)
   expect(() => removeMember(two, { ...OTHER, incarnation: 9 })).toThrow(AssertionError)
+})
+
+test('a member goes and the phase with it, in one change', () => {
+  const two = addMember(aRecord(), OTHER)
+  expect(degradeMember(two, OTHER, { drain: true })).toMatchObject({ members: [MEMBER], phase: 'DrainWT', dirty: true })
+  expect(degradeMember(two, OTHER, { drain: false })).toMatchObject({ members: [MEMBER], phase: 'WriteBack' })
+})
+
+test('a hand-over is the next epoch of a node that holds a copy, with the old owner to be fenced (6)', () => {
+  const two = addMember(aRecord({ lastSeq: 7 }), OTHER)
+  const handed = handOver(two, { to: 'node-2', lastSeq: 9 })
+  expect(handed).toEqual({ ...two, epoch: 3, owner: 'node-2', lastSeq: 9, unfenced: [{ node: NODE, epoch: 2 }] })
+  expectValid(handed)
+  expect(() => handOver(two, { to: 'node-3', lastSeq: 9 })).toThrow(AssertionError)
+  expect(() => handOver(two, { to: NODE, lastSeq: 9 })).toThrow(AssertionError)
+  expect(() => handOver({ ...two, phase: 'Closing' }, { to: 'node-2', lastSeq: 9 })).toThrow(AssertionError)
 })
 
 test('a volume grows and never shrinks', () => {
