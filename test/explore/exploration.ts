@@ -1,0 +1,55 @@
+// The model as something to be searched: first state, all steps of all parts, checks.
+import type { Explored } from './breadth-first.ts'
+import { destageSteps, landingSteps } from './model/backing-steps.ts'
+import { check } from './model/checks.ts'
+import { faultSteps } from './model/fault-steps.ts'
+import { lateAppendSteps, leaseSteps, logSteps } from './model/log-steps.ts'
+import { memberSteps } from './model/member-steps.ts'
+import type { Model } from './model/model.ts'
+import { claimSteps, openSteps } from './model/open-steps.ts'
+import { NODES } from './model/record-pool.ts'
+import { registerSteps } from './model/register-steps.ts'
+import { crashSteps, resumeSteps } from './model/resume-steps.ts'
+import { isUp, MODE, type State } from './model/state.ts'
+import { writeSteps } from './model/write-steps.ts'
+import type { Successors } from './successors.ts'
+
+export class Exploration implements Explored {
+  readonly model: Model
+
+  constructor(model: Model) {
+    this.model = model
+  }
+
+  first(state: State): void {
+    this.model.first(state)
+  }
+
+  successors(out: Successors): void {
+    const { model } = this
+    for (let node = 0; node < NODES; node++) if (isUp(out.from, node)) nodeSteps(model, out, node)
+    leaseSteps(model, out)
+    registerSteps(model, out)
+    landingSteps(model, out)
+    lateAppendSteps(model, out)
+    faultSteps(model, out)
+  }
+
+  check(state: State): number {
+    return check(this.model, state)
+  }
+}
+
+function nodeSteps(model: Model, out: Successors, node: number): void {
+  const { mode } = out.from.engine(node)
+  if (mode === MODE.serving) {
+    writeSteps(model, out, node)
+    destageSteps(model, out, node)
+    memberSteps(model, out, node)
+  }
+  if (mode === MODE.serving || mode === MODE.renaming) logSteps(model, out, node)
+  if (mode === MODE.claimed || mode === MODE.renaming) openSteps(model, out, node)
+  if (mode === MODE.resuming) resumeSteps(model, out, node)
+  crashSteps(model, out, node)
+  claimSteps(model, out, node)
+}

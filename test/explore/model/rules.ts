@@ -1,0 +1,177 @@
+// The product's decisions as the model asks them: its tables, each with all combinations looked up in advance, and flags
+// for the rules that are not a row but something an engine does between two decisions. A switch (switches.ts) exchanges
+// the decision of a row, or turns a flag.
+import {
+  ACKNOWLEDGE_ROWS,
+  type AcknowledgeFacts,
+  acknowledgeDecision,
+  COPY_ROWS,
+  type CopyFacts,
+} from '../../../csi-driver/protocol/acknowledge-table.ts'
+import {
+  BACKING_WRITE_ROWS,
+  type BackingWriteFacts,
+  backingWriteDecision,
+  LOG_EMPTY_ROWS,
+  type LogEmptyFacts,
+  logEmptyDecision,
+  mayTrim,
+  READ_ROWS,
+  type ReadFacts,
+  readDecision,
+  TRIM_RULE_ROWS,
+  type TrimRuleFacts,
+} from '../../../csi-driver/protocol/data-path-table.ts'
+import { decide, type FactDomain } from '../../../csi-driver/protocol/decision-table.ts'
+import { DISCARD_ROWS } from '../../../csi-driver/protocol/discard-table.ts'
+import { GATHER_TABLES } from '../../../csi-driver/protocol/gather-table.ts'
+import { MEMBERSHIP_TABLES } from '../../../csi-driver/protocol/membership-table.ts'
+import { RESUME_TABLES } from '../../../csi-driver/protocol/resume-table.ts'
+import { SERVE_ROWS, type ServeFacts } from '../../../csi-driver/protocol/lease.ts'
+import {
+  PERMISSION_ROWS,
+  type PermissionFacts,
+  REVOKE_ROWS,
+  type RevokeFacts,
+} from '../../../csi-driver/protocol/node-lease-table.ts'
+import { RESTART_ROWS } from '../../../csi-driver/protocol/restart-table.ts'
+import { STORE_TABLES } from '../../../csi-driver/protocol/store-table.ts'
+import { SETTLEMENT_ROWS } from '../../../csi-driver/register/settlement.ts'
+import { Tabulated } from '../tabulated.ts'
+
+export const PRODUCT_TABLES = {
+  ...STORE_TABLES,
+  ...GATHER_TABLES,
+  acknowledge: ACKNOWLEDGE_ROWS,
+  copy: COPY_ROWS,
+  backingWrite: BACKING_WRITE_ROWS,
+  read: READ_ROWS,
+  trimRule: TRIM_RULE_ROWS,
+  logEmpty: LOG_EMPTY_ROWS,
+  serve: SERVE_ROWS,
+  permission: PERMISSION_ROWS,
+  revoke: REVOKE_ROWS,
+  discard: DISCARD_ROWS,
+  restart: RESTART_ROWS,
+  settlement: SETTLEMENT_ROWS,
+  resume: RESUME_TABLES,
+  membership: MEMBERSHIP_TABLES,
+}
+export type Tables = typeof PRODUCT_TABLES
+
+/** What an engine does between two decisions; every flag stands for a rule, and is true in the product. */
+export const PRODUCT_FLAGS = {
+  /** 2.1: answers of a store in another life than the one that is meant are dropped, at HELLO and in leases. */
+  checksIncarnation: true,
+  /** 2.1: nothing is gathered from, and no seal asked of, a store in another life than the listed one. */
+  checksIncarnationAtOpen: true,
+  /** 2.8: a learner behind the trim point begins anew at it. */
+  learnerJumps: true,
+  /** 3.1: a predecessor's backing I/O has ended before the next engine begins. */
+  waitsForBacking: true,
+  /** S2: evidence is what somebody did, not what he hopes. */
+  fencesEvery: true,
+  fencesPredecessor: true,
+  /** 5.3: the I/O of older engines of the own node has drained before a fence of the node is lifted. */
+  drainsBeforeReturn: true,
+  /** 6: no backing write of the old owner is in flight at a hand-over. */
+  handsOverIdle: true,
+  /** 2.3: no read of a block while a write past the log is on its way to it. Matters only where such writes break 2.3. */
+  readsWaitForBypass: true,
+  /** 2.3: no destage of a block at the same time; likewise. */
+  destageWaitsForBypass: true,
+  /** 2.3: there is no such record. */
+  supersedes: 'never' as 'never' | 'before' | 'after',
+}
+export type Flags = typeof PRODUCT_FLAGS
+
+const NO_YES = [false, true] as const
+
+const ACKNOWLEDGE: FactDomain<AcknowledgeFacts> = {
+  epoch: ['present', 'fenced'],
+  change: ['none', 'keeps', 'freezes'],
+  lease: ['lapsed', 'held'],
+  route: ['log', 'log-and-backing', 'backing', 'wait'],
+  register: ['dirty', 'maybe-clean'],
+  copies: ['missing', 'all'],
+  backing: ['not-yet', 'written'],
+}
+/** Positions in the domain of `change`. */
+export const CHANGE = { none: 0, keeps: 1, freezes: 2 } as const
+
+const COPY: FactDomain<CopyFacts> = { holds: NO_YES, store: ['lost', 'same'] }
+const BACKING_WRITE: FactDomain<BackingWriteFacts> = {
+  epoch: ['present', 'fenced'],
+  kind: ['destage', 'through'],
+  inFlight: NO_YES,
+  records: ['none', 'some'],
+  committed: NO_YES,
+  frozen: NO_YES,
+}
+/** Positions in the domain of `kind`. */
+export const BACKING_WRITE_KIND = { destage: 0, through: 1 } as const
+const READ: FactDomain<ReadFacts> = {
+  newest: ['none', 'committed', 'uncommitted'],
+  older: ['none', 'committed'],
+  serving: ['all', 'uncached', 'nothing'],
+  cached: NO_YES,
+}
+export const NEWEST = { none: 0, committed: 1, uncommitted: 2 } as const
+export const SERVING = { all: 0, uncached: 1, nothing: 2 } as const
+const TRIM_RULE: FactDomain<TrimRuleFacts> = { destaged: NO_YES, replied: NO_YES, resent: ['may-come', 'all-read'] }
+const LOG_EMPTY: FactDomain<LogEmptyFacts> = {
+  ownLog: ['trimmed', 'holds', 'lost'],
+  members: ['trimmed', 'holds'],
+  learners: ['trimmed', 'holds'],
+  appends: ['running', 'frozen'],
+}
+export const OWN_LOG = { trimmed: 0, holds: 1, lost: 2 } as const
+const SERVE: FactDomain<ServeFacts> = {
+  epoch: ['present', 'fenced'],
+  frozen: NO_YES,
+  peerLeases: ['lapsed', 'held'],
+  alone: NO_YES,
+  register: ['dirty', 'maybe-clean'],
+  permission: ['withdrawn', 'granted'],
+}
+
+const PERMISSION: FactDomain<PermissionFacts> = {
+  lease: ['lapsed', 'valid'],
+  revoked: NO_YES,
+  read: ['none', 'since-renewal', 'before-renewal'],
+  shows: ['own-epoch', 'newer-epoch'],
+}
+const REVOKE: FactDomain<RevokeFacts> = {
+  node: ['maybe-on', 'off'],
+  written: NO_YES,
+  acknowledged: NO_YES,
+  unchanged: ['too-short', 'long-enough'],
+}
+
+export class Rules {
+  readonly tables: Tables
+  readonly flags: Flags
+  readonly acknowledge
+  readonly copy
+  readonly backingWrite
+  readonly read
+  readonly trimRule
+  readonly logEmpty
+  readonly serve
+  readonly permission
+  readonly revoke
+
+  constructor(tables: Tables = PRODUCT_TABLES, flags: Flags = PRODUCT_FLAGS) {
+    this.tables = tables
+    this.flags = flags
+    this.acknowledge = new Tabulated(ACKNOWLEDGE, (facts) => acknowledgeDecision(facts, tables.acknowledge).then)
+    this.copy = new Tabulated(COPY, (facts) => decide(tables.copy, facts).then)
+    this.backingWrite = new Tabulated(BACKING_WRITE, (facts) => backingWriteDecision(facts, tables.backingWrite))
+    this.read = new Tabulated(READ, (facts) => readDecision(facts, tables.read))
+    this.trimRule = new Tabulated(TRIM_RULE, (facts) => mayTrim(facts, tables.trimRule))
+    this.logEmpty = new Tabulated(LOG_EMPTY, (facts) => logEmptyDecision(facts, tables.logEmpty))
+    this.serve = new Tabulated(SERVE, (facts) => SERVING[decide(tables.serve, facts).then])
+    this.permission = new Tabulated(PERMISSION, (facts) => decide(tables.permission, facts).then === 'granted')
+    this.revoke = new Tabulated(REVOKE, (facts) => decide(tables.revoke, facts).then)
+  }
+}
