@@ -10,6 +10,7 @@ import {
   parseReply,
 } from '../observe/control-protocol.ts'
 import type { Progress } from '../observe/volume-control.ts'
+import type { PeerCall } from '../peer-process/control-protocol.ts'
 
 export interface CallOptions {
   readonly onProgress?: (progress: Progress) => void
@@ -49,7 +50,7 @@ export class ControlClient {
   }
 
   /** Throws CacheError: the one of the volume, or CACHE_CONNECTION_LOST. */
-  call(call: ControlCall, options: CallOptions = {}): Promise<unknown> {
+  call(call: ControlCall | PeerCall, options: CallOptions = {}): Promise<unknown> {
     this.lastId++
     const id = this.lastId
     return new Promise((resolve, reject) => {

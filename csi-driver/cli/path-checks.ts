@@ -1,4 +1,4 @@
-// Which backings, caches and state directories are acceptable: ordered rules over facts, pure. Each refusal says what
+// Which backings, caches, replica stores and state directories are acceptable: ordered rules over facts, pure. Each refusal says what
 // was found and what to do. Nothing here looks at the content of a cache: the engine does, before it changes anything.
 import { printSize } from '../../base/setting-kinds.ts'
 import type { SettingProblem } from '../../base/settings.ts'
@@ -11,6 +11,8 @@ import { bytesText } from './quantity-text.ts'
 export const BACKING_BYTES_MIN = 2 * MIB
 /** Block numbers have 32 bits. */
 export const BACKING_BYTES_MAX = 16 * 1024 ** 4
+/** Room for the log of one volume with the smallest cache. */
+export const STORE_BYTES_MIN = 64 * MIB
 
 export interface ServeFacts {
   readonly volume: string
@@ -24,7 +26,7 @@ export interface ServeFacts {
 
 export function pathProblems(facts: ServeFacts): SettingProblem[] {
   const backing = backingProblem(facts) ?? sectorProblem(facts)
-  const cache = cacheProblem(facts) ?? cacheSpaceProblem(facts)
+  const cache = storageProblem(facts.cache, facts.settings.resource) ?? cacheSpaceProblem(facts)
   const apart = backing === null && cache === null ? stackProblem(facts) : null
   return [
     ...wrap('--backing', backing),
@@ -77,21 +79,22 @@ function sectorProblem({ backing, settings }: ServeFacts): string | null {
   return null
 }
 
-function cacheProblem({ cache, settings }: ServeFacts): string | null {
-  const { given } = cache
-  if (cache.kind === 'missing' && !cache.directoryExists) return `is in a directory that does not exist path=${given}`
-  if (cache.kind === 'directory') return `is a directory; name a file in it, which is then created path=${given}`
-  if (cache.kind === 'other') return `is neither a file nor a block device path=${given}`
-  if (cache.usedBy.length > 0) return `is in use: ${cache.usedBy.join(', ')}; release it first path=${given}`
-  if (cache.block?.readOnly === true) return `is read-only path=${given}`
-  if (cache.kind !== 'missing' && !cache.writable) return `cannot be opened for writing path=${given}`
-  return linkProblem(cache) ?? resourceProblem(cache, settings.resource) ?? nameProblem(cache)
+/** A cache or replica store: a file that may have to be made, or a block device. */
+function storageProblem(facts: PathFacts, resource: ServeSettings['resource']): string | null {
+  const { given, kind } = facts
+  if (kind === 'missing' && !facts.directoryExists) return `is in a directory that does not exist path=${given}`
+  if (kind === 'directory') return `is a directory; name a file in it, which is then created path=${given}`
+  if (kind === 'other') return `is neither a file nor a block device path=${given}`
+  if (facts.usedBy.length > 0) return `is in use: ${facts.usedBy.join(', ')}; release it first path=${given}`
+  if (facts.block?.readOnly === true) return `is read-only path=${given}`
+  if (kind !== 'missing' && !facts.writable) return `cannot be opened for writing path=${given}`
+  return linkProblem(facts) ?? resourceProblem(facts, resource) ?? nameProblem(facts)
 }
 
-/** Locks are by directory and name: with two names a cache could be served twice. */
-function linkProblem(cache: PathFacts): string | null {
-  if (cache.kind !== 'file' || cache.hardLinks <= 1) return null
-  return `has ${cache.hardLinks} names (hard links), so it could be served twice; leave one path=${cache.given}`
+/** Locks are by directory and name: with two names one thing could be used twice. */
+function linkProblem({ kind, hardLinks, given }: PathFacts): string | null {
+  if (kind !== 'file' || hardLinks <= 1) return null
+  return `has ${hardLinks} names (hard links), so it could be served twice; leave one path=${given}`
 }
 
 function resourceProblem(cache: PathFacts, resource: ServeSettings['resource']): string | null {
@@ -118,6 +121,30 @@ function cacheSpaceProblem({ cache, cacheBytes }: ServeFacts): string | null {
     return `has no room for ${size}; ${bytesText(cache.freeBytes)} are free there, give a smaller --cache-size path=${cache.given}`
   }
   return null
+}
+
+/** What is wrong with `--store` of `forebay peer`; `sizeBytes` is the size that it has or shall have. */
+export function storeProblems(
+  store: PathFacts,
+  resource: ServeSettings['resource'],
+  sizeBytes: Bytes,
+): SettingProblem[] {
+  const problem = storageProblem(store, resource) ?? storeSpaceProblem(store, sizeBytes)
+  return wrap('--store', problem)
+}
+
+function storeSpaceProblem(store: PathFacts, sizeBytes: Bytes): string | null {
+  const size = printSize(sizeBytes)
+  const found = `path=${store.given} found=${bytesText(store.sizeBytes)}`
+  if (sizeBytes < STORE_BYTES_MIN)
+    return `is too small for a replica store; at least ${printSize(STORE_BYTES_MIN)} ${found}`
+  if (store.kind === 'block' && store.sizeBytes < sizeBytes) return `is smaller than --size ${size} ${found}`
+  if (store.kind === 'file' && store.sizeBytes > sizeBytes) {
+    return `is larger than --size ${size}, and a store does not shrink; give its size, or another path ${found}`
+  }
+  const missingBytes = sizeBytes - store.allocatedBytes
+  if (store.kind === 'block' || missingBytes <= store.freeBytes) return null
+  return `has no room for ${size}; ${bytesText(store.freeBytes)} are free there, give a smaller --size path=${store.given}`
 }
 
 /** Neither may stand on the other: a cache that waits for the volume which waits for the cache never ends. */

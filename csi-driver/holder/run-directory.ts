@@ -36,6 +36,11 @@ export function volumeLockFile(volume: string): string {
   return lockFile(`volume-${volume}`)
 }
 
+/** One `forebay peer` for one control socket. */
+export function peerLockFile(controlSocket: string): string {
+  return lockFile(`peer-${digest(controlSocket)}`)
+}
+
 /** Where a storage is, so that two names of one thing get one lock. */
 export type StorageIdentity =
   | { readonly kind: 'block'; readonly major: number; readonly minor: number }

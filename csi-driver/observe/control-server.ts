@@ -1,5 +1,5 @@
 // Control sockets, mode 0600: of a volume (<state-dir>/run/VOLUME.sock, control-protocol.ts) and of a replica store
-// (<state-dir>/peers/NODE.sock, peer-control-protocol.ts). LineServer is what they share: lines, limits, replies.
+// (<state-dir>/peers/NODE.sock, peer-process/control-protocol.ts). LineServer is what they share: lines, limits, replies.
 // A socket is bound under another name and renamed into place, so that the socket of a killed predecessor is replaced in one
 // step and nobody ever finds one that the wrong people may open. That only one process does so is its caller's lock.
 // Bounded: connections, open requests of each, bytes of a line, and the time that closing waits for slow readers.

@@ -1,5 +1,7 @@
 // Names of what a volume keeps under --state-dir, apart from the register's own files (register/register-paths.ts).
 
+import { createHash } from 'node:crypto'
+
 /** `stateDirectory` is absolute and without a slash at its end. */
 export function stateRunDirectory(stateDirectory: string): string {
   return `${stateDirectory}/run`
@@ -7,6 +9,23 @@ export function stateRunDirectory(stateDirectory: string): string {
 
 export function controlSocketPath(stateDirectory: string, volume: string): string {
   return `${stateRunDirectory(stateDirectory)}/${volume}.sock`
+}
+
+/** Control sockets of the replica stores. */
+export function statePeersDirectory(stateDirectory: string): string {
+  return `${stateDirectory}/peers`
+}
+
+/** Names of nodes may be longer than a path of a socket: what is cut off is told apart by a digest. */
+export function peerSocketPath(stateDirectory: string, node: string): string {
+  const name = node.length <= NODE_CHARACTERS_MAX ? node : `${node.slice(0, 16)}~${digest(node)}`
+  return `${statePeersDirectory(stateDirectory)}/${name}.sock`
+}
+
+const NODE_CHARACTERS_MAX = 32
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12)
 }
 
 export function lastStatusPath(stateDirectory: string, volume: string): string {

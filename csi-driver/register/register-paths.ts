@@ -18,7 +18,11 @@ export function generationName(rv: number): string {
 
 /** `stateDirectory` is what --state-dir says, without a slash at its end. */
 export function registerPathsOf(stateDirectory: string): RegisterPaths {
-  const directory = `${stateDirectory}/registers`
+  return registerPathsIn(`${stateDirectory}/registers`)
+}
+
+/** `directory` is what --register says, without a slash at its end. */
+export function registerPathsIn(directory: string): RegisterPaths {
   return {
     directory,
     volumeDirectory: (volume) => `${directory}/${volume}`,

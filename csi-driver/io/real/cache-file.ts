@@ -118,6 +118,32 @@ export async function createCacheFile(options: CacheFileOptions): Promise<void> 
   }
 }
 
+/**
+ * Makes a file longer; one that is long enough already stays as it is. What is new is zeros, written ones where that
+ * was not interrupted. Throws CacheError.
+ */
+export async function growCacheFile(options: CacheFileOptions & { readonly sizeBytes: Bytes }): Promise<void> {
+  const { path, sizeBytes, resource } = options
+  const found = await statOrNull(path)
+  if (found === null || !found.isFile() || found.size >= sizeBytes) return
+  const fromBytes = roundDown(found.size, BLOCK_BYTES)
+  await checkRoom(dirname(path), sizeBytes - fromBytes)
+  const direct = resource === 'flash' ? constants.O_DIRECT : 0
+  try {
+    const file = await fs.open(path, constants.O_RDWR | direct)
+    try {
+      await options.processes?.run(['fallocate', '--length', String(sizeBytes), path])
+      await writeZeros(file, fromBytes, options)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    const remedy = 'Check that the file system is writable and has room.'
+    throw problem('CACHE_CREATE', `cannot make the file longer path=${path} errno=${errnoName(error)}`, remedy, error)
+  }
+}
+
 async function checkRoom(directory: string, sizeBytes: Bytes): Promise<void> {
   let free: Bytes
   try {
@@ -138,7 +164,7 @@ async function layOut(temporary: string, sizeBytes: Bytes, options: CacheFileOpt
   try {
     // One long extent rather than many; a file system that cannot do it is served by the zeros below.
     await options.processes?.run(['fallocate', '--length', String(sizeBytes), temporary])
-    await writeZeros(file, sizeBytes, options)
+    await writeZeros(file, 0, { ...options, sizeBytes })
     await file.truncate(sizeBytes)
     await file.sync()
   } finally {
@@ -146,10 +172,16 @@ async function layOut(temporary: string, sizeBytes: Bytes, options: CacheFileOpt
   }
 }
 
-async function writeZeros(file: FileHandle, sizeBytes: Bytes, options: CacheFileOptions): Promise<void> {
+/** From `fromBytes` to the end. */
+async function writeZeros(
+  file: FileHandle,
+  fromBytes: Bytes,
+  options: CacheFileOptions & { readonly sizeBytes: Bytes },
+): Promise<void> {
+  const { sizeBytes } = options
   const zeros = options.memory.allocate(ZERO_CHUNK_BYTES)
-  let next = 0
-  let done = 0
+  let next = fromBytes
+  let done = fromBytes
   const worker = async (): Promise<void> => {
     while (next < sizeBytes) {
       const position = next

@@ -1,0 +1,76 @@
+// The tables of `forebay peers`: what each replica store holds, and what of it may be given up. Pure.
+import type { PeerFinding, PeerStatus } from '../peer-process/control-protocol.ts'
+import { bytesText } from './quantity-text.ts'
+
+type VolumeLine = PeerStatus['volumes'][number]
+
+const HEADINGS = ['VOLUME', 'EPOCH', 'RUN', 'LOG', 'BATCHES', 'BYTES', 'LAG', 'ENGINE']
+const FINDING_HEADINGS = ['VOLUME', 'UUID', 'BYTES', 'OUTCOME', 'WHY']
+/** Enough of a log's name to tell it from others at sight; `--output json` has all of it. */
+const LOG_NAME_CHARACTERS = 12
+
+export const NO_PEERS = 'No replica store runs here. Start one with: forebay peer --store PATH --listen ADDR:PORT …\n'
+
+export function peersTable(peers: readonly PeerStatus[]): string {
+  return peers.length === 0 ? NO_PEERS : peers.map(peerText).join('\n')
+}
+
+function peerText(peer: PeerStatus): string {
+  const space = `free=${bytesText(peer.freeBytes)} of ${bytesText(peer.capacityBytes)}`
+  const head = `node=${peer.node} listen=${peer.listen} resource=${peer.resource} ${space} store=${peer.path}`
+  if (peer.volumes.length === 0) return `${head}\n  no volumes\n`
+  const lines = tableLines([HEADINGS, ...peer.volumes.map(rowOf)])
+  return `${[head, ...lines.map((line) => `  ${line}`), ...peer.volumes.flatMap(remarks)].join('\n')}\n`
+}
+
+function rowOf({ volume, epoch, run, log, unwrittenBytes, engine }: VolumeLine): string[] {
+  const known = [volume, String(epoch), String(run)]
+  const by = engine === null ? '-' : `${engine.node}${engine.purpose === 'owner' ? '' : ` (${engine.purpose})`}`
+  if (log === null) return [...known, 'none', '-', '-', '-', by]
+  const name = log.names.at(-1)?.logUuid ?? ''
+  return [
+    ...known,
+    name.slice(0, LOG_NAME_CHARACTERS),
+    log.lastBatchSeq < log.firstBatchSeq ? '-' : `${log.firstBatchSeq}-${log.lastBatchSeq}`,
+    bytesText(log.storedBytes),
+    // What came and is not yet durable here; records that may lack elsewhere are only counted.
+    log.unackedRecords === 0
+      ? bytesText(unwrittenBytes)
+      : `${bytesText(unwrittenBytes)}, ${log.unackedRecords} records`,
+    by,
+  ]
+}
+
+function remarks({ volume, lossReason, failure, log }: VolumeLine): string[] {
+  const lines: string[] = []
+  if (failure !== null) lines.push(`  ${volume}: refuses everybody until a restart: ${failure}`)
+  if (lossReason !== null) lines.push(`  ${volume}: its log here is lost: ${lossReason}`)
+  if (log !== null && log.pending !== null) lines.push(`  ${volume}: is being taken over by a new owner`)
+  return lines
+}
+
+export function findingsTable(findings: readonly PeerFinding[], dryRun: boolean): string {
+  if (findings.length === 0) return 'Nothing is held here.\n'
+  const lines = tableLines([FINDING_HEADINGS, ...findings.map(findingRow)])
+  const may = findings.filter(({ outcome }) => outcome === 'may-go')
+  const gone = findings.filter(({ outcome }) => outcome === 'discarded')
+  const bytes = bytesText([...may, ...gone].reduce((sum, { reservedBytes }) => sum + reservedBytes, 0))
+  const result = dryRun
+    ? `${may.length} may go, with ${bytes}; nothing was changed`
+    : `${gone.length} discarded, ${bytes} free again`
+  return `${[...lines, result].join('\n')}\n`
+}
+
+function findingRow({ volume, volumeUuid, storedBytes, outcome, reason, rules, error }: PeerFinding): string[] {
+  return [volume, volumeUuid, bytesText(storedBytes), outcome, error ?? `${reason} (${rules})`]
+}
+
+function tableLines(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  )
+}
