@@ -77,7 +77,7 @@ export const CLOSE_ROWS: readonly DecisionRow<CloseFacts, CloseStep>[] = [
   },
 ]
 
-export function closeStep(facts: CloseFacts): { readonly label: string; readonly step: CloseStep } {
-  const { label, then } = decide(CLOSE_ROWS, facts)
+export function closeStep(facts: CloseFacts, rows = CLOSE_ROWS): { readonly label: string; readonly step: CloseStep } {
+  const { label, then } = decide(rows, facts)
   return { label, step: then }
 }

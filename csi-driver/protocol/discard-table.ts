@@ -46,13 +46,13 @@ export const DISCARD_ROWS: readonly DecisionRow<DiscardFacts, DiscardDecision>[]
   // Listed, but what it was listed for is not here: the old log may be the last that is left to look at.
   {
     label: 'named-log-missing',
-    rules: '7.1',
+    rules: '7.1 h-old-discard',
     when: { ...UNORDERED, registerNames: ['newer-log'], store: ['listed'], holdsNamedLog: [false] },
     then: 'keep',
   },
   {
     label: 'authoritative-or-pending',
-    rules: '7.1 5.1',
+    rules: '7.1 5.1 h-old-discard',
     when: { ...UNORDERED, registerNames: ['this-log', 'older-log', 'nothing'] },
     then: 'keep',
   },
@@ -79,8 +79,8 @@ export function discardFacts({ record, store, logUuid, promotedLogUuids, ...rest
   }
 }
 
-export function mayDiscardLog(input: DiscardInput): boolean {
-  return decide(DISCARD_ROWS, discardFacts(input)).then === 'discard'
+export function mayDiscardLog(input: DiscardInput, rows = DISCARD_ROWS): boolean {
+  return decide(rows, discardFacts(input)).then === 'discard'
 }
 
 /** An equal epoch with another name cannot have been promoted since: treated like an older one, so that it is kept. */

@@ -18,6 +18,10 @@ const TEXTS = {
       remedy: `Stop the volume on node ${other} ("forebay stop ${volume}" there), then start it here. If that host is dead or cut off: forebay takeover ${volume} (--fence-command CMD | --fenced) with the options of serve.`,
     }
   },
+  CACHE_NOTHING_TO_TAKE_OVER: ({ volume }) => ({
+    message: `the register has no record of the volume that is to be taken over volume=${volume}`,
+    remedy: 'Give the --register directory that the other hosts use, or start a new volume with "forebay serve".',
+  }),
   CACHE_FOREIGN_CONTENT: ({ cachePath }) => ({
     message: `the cache path holds something that is not a Forebay cache path=${cachePath}`,
     remedy: 'Give another --cache path, or add --format-cache to overwrite what is there.',
@@ -51,15 +55,15 @@ const TEXTS = {
   }),
   CACHE_LOG_MISSING: (input) => ({
     message: `the cache should hold the newest writes but lacks their log volume=${input.volume} path=${input.cachePath} logUuid=${input.record?.logUuid ?? ''}`,
-    remedy: `If this is an older copy of the cache, give the newest one; only --accept-data-loss ${input.volume} goes on without those writes (${atStake(input)}).`,
+    remedy: `If this is an older copy of the cache, give the newest one${copiesElsewhere(input)}; only --accept-data-loss ${input.volume} goes on without those writes (${atStake(input)}).`,
   }),
   CACHE_STALE: (input) => ({
     message: `the cache is an old one; the newest writes are in another volume=${input.volume} path=${input.cachePath} ${wantedStores(input)}`,
-    remedy: `Give the --cache path that was used last; only --accept-data-loss ${input.volume} goes on without those writes (${atStake(input)}).`,
+    remedy: `Give the --cache path that was used last${copiesElsewhere(input)}; only --accept-data-loss ${input.volume} goes on without those writes (${atStake(input)}).`,
   }),
   CACHE_DIRTY_ELSEWHERE: (input) => ({
     message: `acknowledged writes of the volume are in a cache that is not at this path volume=${input.volume} path=${input.cachePath} ${wantedStores(input)}`,
-    remedy: `Give the --cache path that was used last; only --accept-data-loss ${input.volume} goes on without those writes (${atStake(input)}).`,
+    remedy: `Give the --cache path that was used last${copiesElsewhere(input)}; only --accept-data-loss ${input.volume} goes on without those writes (${atStake(input)}).`,
   }),
   CACHE_BACKING_OTHER: (input) => ({
     message: `the backing is not the one that this volume was used with path=${input.backingPath} ${backings(input)}`,
@@ -113,6 +117,12 @@ function cacheVersions({ cache }: OpenInput): string {
 function wantedStores({ record }: OpenInput): string {
   const stores = (record?.members ?? []).map((member) => `${member.storeUuid}@${member.node}`)
   return `wantedStores=${stores.length > 0 ? stores.join(',') : 'none'}`
+}
+
+/** Other nodes that hold a copy, as far as the register knows. */
+function copiesElsewhere({ record, node }: OpenInput): string {
+  const nodes = [...new Set((record?.members ?? []).map((member) => member.node))].filter((other) => other !== node)
+  return nodes.length > 0 ? `, or add --peer for a node that holds a copy (${nodes.join(', ')})` : ''
 }
 
 function backings({ record, backing }: OpenInput): string {

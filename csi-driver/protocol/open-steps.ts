@@ -52,7 +52,10 @@ export const OPEN_STEP_ROWS: readonly DecisionRow<OpenStepFacts, NextOpenStep>[]
   { label: 'log-owned', rules: 'S6', when: { ...DONE, step: ['own-log'] }, then: 'serve' },
 ]
 
-export function nextOpenStep(facts: OpenStepFacts): { readonly label: string; readonly next: NextOpenStep } {
-  const { label, then } = decide(OPEN_STEP_ROWS, facts)
+export function nextOpenStep(
+  facts: OpenStepFacts,
+  rows = OPEN_STEP_ROWS,
+): { readonly label: string; readonly next: NextOpenStep } {
+  const { label, then } = decide(rows, facts)
   return { label, next: then }
 }

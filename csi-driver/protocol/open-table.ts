@@ -55,7 +55,15 @@ const refuse = (code: RefusalCode): No => ({ no: 'refuse', code })
 const blocked = (code: RefusalCode): No => ({ no: 'blocked', code })
 
 export const PREDECESSOR_ROWS: readonly DecisionRow<PredecessorFacts, 'go-on' | No>[] = [
-  { label: 'nobody-left', rules: 'S1', when: { predecessor: ['none', 'closed'] }, then: 'go-on' },
+  { label: 'nobody-before', rules: 'S0', when: { predecessor: ['none'], takeover: [false] }, then: 'go-on' },
+  // Whoever takes over expects data: a volume made anew beside it would hide that.
+  {
+    label: 'nothing-to-take-over',
+    rules: 'S0 bad input',
+    when: { predecessor: ['none'], takeover: [true] },
+    then: refuse('CACHE_NOTHING_TO_TAKE_OVER'),
+  },
+  { label: 'nobody-left', rules: 'S1', when: { predecessor: ['closed'] }, then: 'go-on' },
   { label: 'own-node-locked-out', rules: 'S2 5.3', when: { predecessor: ['own-node'] }, then: 'go-on' },
   {
     label: 'other-node-not-fenced',

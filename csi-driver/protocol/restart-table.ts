@@ -29,7 +29,7 @@ export type RestartDecision = 'resume' | 'resume-closing' | 'settle-first' | 'op
 const MINE = { predecessor: ['reaped'], holder: ['same'], superblock: ['readable'] } as const
 
 export const RESTART_ROWS: readonly DecisionRow<RestartFacts, RestartDecision>[] = [
-  { label: 'predecessor-not-reaped', rules: '3.1', when: { predecessor: ['maybe-alive'] }, then: 'wait' },
+  { label: 'predecessor-not-reaped', rules: '3.1 h-reap', when: { predecessor: ['maybe-alive'] }, then: 'wait' },
   { label: 'new-holder', rules: 'identity 1', when: { predecessor: ['reaped'], holder: ['new'] }, then: 'open' },
   // Counts as an open intent (1.3), and without its superblock the own log cannot be found: the open says what is lost.
   {
@@ -42,7 +42,7 @@ export const RESTART_ROWS: readonly DecisionRow<RestartFacts, RestartDecision>[]
   { label: 'died-while-opening', rules: '5.2', when: { ...MINE, phase: ['opening'] }, then: 'open' },
   {
     label: 'change-open',
-    rules: '1.3',
+    rules: '1.3 h-restart-get h-restart-add',
     when: { ...MINE, intent: ['open'], phase: ['serving', 'closing', 'detached', 'blocked'] },
     then: 'settle-first',
   },
@@ -104,7 +104,10 @@ export function restartFacts({ sameHolder, predecessorReaped, superblock }: Rest
   }
 }
 
-export function restartDecision(input: RestartInput): { readonly label: string; readonly decision: RestartDecision } {
-  const { label, then } = decide(RESTART_ROWS, restartFacts(input))
+export function restartDecision(
+  input: RestartInput,
+  rows = RESTART_ROWS,
+): { readonly label: string; readonly decision: RestartDecision } {
+  const { label, then } = decide(rows, restartFacts(input))
   return { label, decision: then }
 }

@@ -132,7 +132,7 @@ describe('openDecision', () => {
   test('a new volume is created on an unused cache', () => {
     expect(openDecision(input(null, { cache: { kind: 'absent' } }))).toEqual({
       kind: 'create-volume',
-      labels: ['nobody-left', 'new-volume', 'same-backing'],
+      labels: ['nobody-before', 'new-volume', 'same-backing'],
       formatCache: true,
       takeBacking: false,
       epochAtLeast: 1,
@@ -178,6 +178,35 @@ describe('openDecision', () => {
     expect(openDecision(input({ ...CLOSED, unfenced: [{ node: 'node-2', epoch: 2 }] }))).toMatchObject({
       code: 'CACHE_OWNED_ELSEWHERE',
     })
+  })
+
+  test('another node is taken over only where the user says so, and only what the register knows', () => {
+    const record = { ...DIRTY, owner: 'node-2' }
+    expect(openDecision(input(record))).toMatchObject({ remedy: expect.stringContaining('forebay takeover tank') })
+    expect(openDecision(input(record, { takeover: true }))).toMatchObject({ kind: 'open-gather' })
+    expect(openDecision(input(null, { takeover: true, cache: { kind: 'absent' } }))).toMatchObject({
+      code: 'CACHE_NOTHING_TO_TAKE_OVER',
+    })
+  })
+
+  test('dirty data is gathered from other copies where the own cache does not have it, and is never formatted over', () => {
+    const member = { node: 'node-2', storeUuid: UUID_B, incarnation: 1 }
+    const record = { ...DIRTY, members: [member] }
+    const own = cacheOf(DIRTY)
+    const absent = { kind: 'absent' } as const
+    const foreign = { kind: 'foreign' } as const
+    const decide = (changes: Partial<OpenInput>) => openDecision(input(record, { storeNodes: ['node-2'], ...changes }))
+    expect(decide({ cache: absent })).toMatchObject({ kind: 'open-gather', formatCache: true })
+    expect(decide({ cache: own })).toMatchObject({ kind: 'open-gather', formatCache: true })
+    expect(decide({ cache: foreign })).toMatchObject({ code: 'CACHE_FOREIGN_CONTENT' })
+    expect(decide({ cache: foreign, formatCache: true })).toMatchObject({ kind: 'open-gather' })
+    expect(decide({ cache: cacheOf(DIRTY, { volumeUuid: UUID_B }), formatCache: true })).toMatchObject({
+      code: 'CACHE_OF_OTHER_VOLUME_DIRTY',
+    })
+    // Without an address for that node nothing can be gathered; the text names the node.
+    const alone = decide({ cache: absent, storeNodes: [] })
+    expect(alone).toMatchObject({ code: 'CACHE_DIRTY_ELSEWHERE', remedy: expect.stringContaining('--peer') })
+    expect(alone).toMatchObject({ remedy: expect.stringContaining('(node-2)') })
   })
 
   test('--accept-data-loss must name the volume, and then goes past what is blocked', () => {
