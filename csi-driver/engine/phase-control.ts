@@ -10,6 +10,7 @@ import { type Destager, DirtyUnreadableError } from './destager.ts'
 import type { EdgeHashes } from './edge-hashes.ts'
 import type { EngineCore } from './engine-core.ts'
 import { once } from './generation.ts'
+import { policyMet } from './replication/copies-wanted.ts'
 import type { WritePolicy } from './volume-settings.ts'
 
 /** With so little left, the last generation is short enough to hold writers for. */
@@ -64,12 +65,22 @@ export class PhaseControl {
     })
   }
 
-  /** Too few copies for the policy: writes through until `restore`, whatever the user wants; the policy stays noted. */
-  degrade(reason: string): Promise<void> {
+  /** The membership misses the policy, and why: no write-back until `restore`. */
+  tooFewCopies(reason: string): void {
     this.degraded = reason
+    const { core } = this
+    const through = core.phase === 'DrainWT' || core.phase === 'WriteThrough'
+    if (through && this.policy === 'write-back' && core.cacheFailure === null) core.reason = reason
+  }
+
+  /** Too few copies for the policy: writes through, whatever the user wants; what he wants stays noted. */
+  degrade(): Promise<void> {
     return this.inTurn(async () => {
+      const { phase } = this.core
       // Copies may be back by the time that it is its turn.
-      if (this.degraded === reason && this.core.phase === 'WriteBack') await this.toWriteThrough(reason)
+      if (this.degraded !== null && (phase === 'WriteBack' || phase === 'DrainWT')) {
+        await this.toWriteThrough(this.degraded)
+      }
     })
   }
 
@@ -207,6 +218,10 @@ export class PhaseControl {
     core.flushBeforeAck = !passesFlushes || core.phase !== 'WriteThrough'
   }
 
+  private get isWriteBack(): boolean {
+    return this.core.phase === 'WriteBack'
+  }
+
   private async toWriteBack(): Promise<void> {
     const { core, host } = this
     if (core.phase === 'Blocked') throw blockedError(core.reason)
@@ -222,14 +237,16 @@ export class PhaseControl {
         throw new CacheError('retry', 'CACHE_BACKING_FLUSH', `the backing could not be flushed reason=${error.message}`)
       host.edges.paused = false
       await this.move('want-write-back')
-      core.reason = ''
+      if (this.isWriteBack) core.reason = ''
+      else host.edges.paused = true
     } catch (error) {
       core.flushBeforeAck = flushBeforeAck
       throw error
     } finally {
       release()
     }
-    await this.announce('write-through')
+    if (this.isWriteBack) await this.announce('write-through')
+    else core.flushBeforeAck = flushBeforeAck
   }
 
   /** Destages at full rate until nothing is dirty; writes are held when it resolves. */
@@ -269,10 +286,16 @@ export class PhaseControl {
         const { dirty } = row.cas
         const phase = row.to as Parameters<typeof setPhase>[1]['phase']
         const lastSeq = core.committedSeq
-        await this.changeRegister(`phase-${row.to}`, (record) => setPhase(record, { phase, dirty, lastSeq }))
+        await this.changeRegister(`phase-${row.to}`, (record) =>
+          // Members that were removed meanwhile may have left too few for write-back.
+          phase === 'WriteBack' && !policyMet(core.settings, record.members)
+            ? record
+            : setPhase(record, { phase, dirty, lastSeq }),
+        )
       }
-      core.ports.log.event('engine.phase', { from: core.phase, to: row.to, row: row.label, reason: core.reason })
-      core.phase = row.to
+      const to = row.cas === undefined ? row.to : (host.client.record?.phase ?? row.to)
+      core.ports.log.event('engine.phase', { from: core.phase, to, row: row.label, reason: core.reason })
+      core.phase = to
     } finally {
       core.frozen -= 1
       host.release()

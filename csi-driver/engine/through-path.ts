@@ -86,6 +86,11 @@ export class ThroughPath {
     return this.underWay.size === 0 || this.bytesUnderWay + length <= THROUGH_BYTES_MAX
   }
 
+  /** Whether the request is one of startLogged, which goes on to the backing by itself. */
+  isOwn(request: Request): boolean {
+    return request instanceof ThroughOperation
+  }
+
   /** An unanswered write past the log touches [offset, offset+length). */
   touches(offset: Bytes, length: Bytes): boolean {
     for (const operation of this.underWay) {

@@ -31,6 +31,7 @@ import { ParkedRequests } from './parked-requests.ts'
 import { PassingRequests } from './passing-requests.ts'
 import { PhaseControl } from './phase-control.ts'
 import { ReadPath } from './read-path.ts'
+import { policyMet } from './replication/copies-wanted.ts'
 import { Replication } from './replication/replication.ts'
 import type { RecoveredRequests } from './recovered-requests.ts'
 import type { Request } from './request.ts'
@@ -65,7 +66,7 @@ export class Volume {
   private readonly phases: PhaseControl
   private readonly replication: Replication | null
   private readonly parked = new ParkedRequests()
-  /** Re-sent requests that the log holds and that wait for the backing (DrainWT). */
+  /** Requests that the log holds and that wait for the backing: re-sent, or logged before write-back ended. */
   private recoveredWaiting: { readonly request: Request; readonly seq: number }[] = []
   /** Every record up to here is durable on the backing. */
   private backingHasSeq = 0
@@ -90,6 +91,7 @@ export class Volume {
     })
     this.writes = new WritePath(core, {
       onCommitted: () => this.onProgress(),
+      onLoggedBefore: (request, seq) => this.answerWhenDestaged(request, seq),
       onLogFailed: (error, unlogged) => this.onLogFailed(error.message, unlogged),
     })
     this.through = new ThroughPath(core, () => this.onProgress())
@@ -108,7 +110,7 @@ export class Volume {
       onDirtyUnreadable: (message) => this.background(this.phases.dirtyUnreadable(message)),
       onDirtyReadable: () => this.background(this.phases.dirtyReadable()),
     })
-    this.phases = new PhaseControl(this.phaseHost(), policyOf(core))
+    this.phases = new PhaseControl(this.phaseHost(), policyOf(core, this.members()))
     core.backing.listener = {
       onWriteStart: (position, length) => {
         this.fills.onWriteStart(position, length)
@@ -116,9 +118,10 @@ export class Volume {
       },
       onWriteEnd: (position, length) => this.onBackingWriteEnd(position, length),
     }
-    this.replication = Replication.begin({ core, client, phases: this.phases, release: () => this.release() })
+    this.replication = Replication.begin({ core, client, edges, phases: this.phases, release: () => this.release() })
     // A drain that an earlier engine began, or that the policy asks for at the open, goes on by itself.
-    if (core.phase === 'DrainWT') this.background(this.phases.setPolicy('write-through'))
+    if (core.phase === 'DrainWT' && !policyMet(core.settings, this.members())) this.background(this.phases.degrade())
+    else if (core.phase === 'DrainWT') this.background(this.phases.setPolicy('write-through'))
     else this.destager.poke()
   }
 
@@ -340,6 +343,12 @@ export class Volume {
     return true
   }
 
+  /** Writes of DrainWT go on to the backing; one that was logged before is on it when its generation is. */
+  private answerWhenDestaged(request: Request, seq: Seq): void {
+    if (this.through.isOwn(request)) request.complete(REQUEST_OK)
+    else this.recoveredWaiting.push({ request, seq })
+  }
+
   private answerRecovered(): void {
     const { core, recoveredWaiting: waiting } = this
     if (waiting.length === 0 || !core.mayAnswer) return
@@ -481,7 +490,7 @@ export class Volume {
 }
 
 /** A policy that was changed online lasts until the next serve, so a restart takes it from the phase (DESIGN.md §7.8). */
-function policyOf({ settings, phase }: EngineCore): WritePolicy {
-  if (settings.start === 'first' || phase === 'Blocked') return settings.writePolicy
+function policyOf({ settings, phase }: EngineCore, members: readonly Member[]): WritePolicy {
+  if (settings.start === 'first' || phase === 'Blocked' || !policyMet(settings, members)) return settings.writePolicy
   return phase === 'WriteBack' ? 'write-back' : 'write-through'
 }

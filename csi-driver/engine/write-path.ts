@@ -49,6 +49,8 @@ export interface UnloggedWrite {
 export interface WritePathEvents {
   /** Records became durable and visible: space and dirty limits may now call for a destage or admit parked writes. */
   onCommitted(): void
+  /** A request was logged in write-back, which has ended since: it is answered by the rule of the new phase (2.2). */
+  onLoggedBefore(request: Request, seq: Seq): void
   /** The log could not be written: these were not acknowledged and must find another way. */
   onLogFailed(error: IoError, writes: readonly UnloggedWrite[]): void
 }
@@ -233,10 +235,13 @@ export class WritePath {
 
   private acknowledge(commit: Commit): void {
     const { count } = commit.builder
+    const before = this.core.phase !== 'WriteBack'
     for (let i = 0; i < count; i += 1) {
       const request = commit.requests[i]
       commit.requests[i] = null
-      if (request !== null && request !== undefined) request.complete(REQUEST_OK)
+      if (request === null || request === undefined) continue
+      if (before) this.events.onLoggedBefore(request, this.core.journal.lastAppend.firstSeq + i)
+      else request.complete(REQUEST_OK)
     }
   }
 

@@ -4,11 +4,20 @@
 // register lists it (4.2).
 import type { Timer } from '../../../base/clock.ts'
 import type { Ms } from '../../../base/units.ts'
-import { addMember, removeMember } from '../../protocol/register-transitions.ts'
-import { type Member, sameMember } from '../../register/record.ts'
+import { type Damping, lostAgain, NEVER_LOST } from '../../protocol/damping.ts'
+import {
+  type CandidateView,
+  type MembershipAction,
+  type MembershipDecision,
+  membershipDecision,
+} from '../../protocol/membership-table.ts'
+import { tooFewPeersText } from '../../protocol/placement.ts'
+import { addMember, removeMember, setPhase } from '../../protocol/register-transitions.ts'
+import type { RefusalCode } from '../../protocol/stored-log.ts'
+import { type Member, type RegisterRecord, sameMember } from '../../register/record.ts'
 import type { RegisterClient } from '../../register/register-client.ts'
-import type { Replicator, ReplicatorEvent } from '../../replica/replicator.ts'
-import { policyMet } from './copies-wanted.ts'
+import type { PeerState, PeerStatus, Replicator, ReplicatorEvent } from '../../replica/replicator.ts'
+import type { EdgeHashes } from '../edge-hashes.ts'
 import type { EngineCore } from '../engine-core.ts'
 import type { PhaseControl } from '../phase-control.ts'
 import type { ReplicationSettings } from '../volume-settings.ts'
@@ -19,18 +28,35 @@ const TICK_MS: Ms = 250
 export interface MembershipHost {
   readonly core: EngineCore
   readonly client: RegisterClient
+  readonly edges: EdgeHashes
   readonly phases: PhaseControl
   /** Requests that waited for the end of a freeze or for a lease may go on. */
   release(): void
+}
+
+const STATUS: Readonly<Record<PeerState, CandidateView['status']>> = {
+  offline: 'unreachable',
+  candidate: 'connected',
+  member: 'connected',
+  behind: 'connected',
+  'lost-content': 'connected',
+  learning: 'learning',
+  'catching-up': 'learning',
+  joined: 'joined',
+  refused: 'refused',
 }
 
 export class Membership {
   private readonly host: MembershipHost
   private readonly replicator: Replicator
   private readonly settings: ReplicationSettings
+  /** Of members that do not answer or have lost what they held, by storeUuid. */
+  private readonly health = new Map<string, 'late' | 'lost'>()
+  private readonly damping = new Map<string, Damping>()
+  private readonly since = new Map<string, { readonly status: CandidateView['status']; readonly sinceMs: Ms }>()
+  private readonly refusals = new Map<string, RefusalCode>()
   private timer: Timer | null = null
   private acting = false
-  private readonly late = new Set<string>()
   private stopped = false
 
   constructor(host: MembershipHost, replicator: Replicator, settings: ReplicationSettings) {
@@ -41,10 +67,11 @@ export class Membership {
   }
 
   start(): void {
-    this.waitForListed()
     this.replicator.setPeers(this.settings.peers)
+    this.waitForListed()
     this.replicator.start()
     this.tick()
+    void this.act()
   }
 
   stop(): void {
@@ -54,12 +81,49 @@ export class Membership {
 
   private onChange(event: ReplicatorEvent): void {
     if (this.stopped) return
-    const { kind, ...details } = event
-    this.host.core.ports.log.event(`engine.peer_${kind.replaceAll('-', '_')}`, { ...details } as never)
-    if (event.kind === 'late' || event.kind === 'lost-content') this.late.add(event.member.storeUuid)
-    if (event.kind === 'fenced') this.host.phases.fence(`a newer owner was seen by the store of ${event.node}`)
+    this.note(event)
+    if (event.kind === 'fenced') this.host.phases.fence(`the store of ${event.node} knows a newer owner`)
     else void this.act()
     this.host.release()
+  }
+
+  private note(event: ReplicatorEvent): void {
+    const { node } = event
+    const reason = 'reason' in event ? event.reason : 'message' in event ? event.message : ''
+    this.host.core.ports.log.event('engine.peer', { kind: event.kind, node, reason })
+    switch (event.kind) {
+      case 'late':
+        this.health.set(event.member.storeUuid, 'late')
+        this.lost(node)
+        return
+      case 'lost-content':
+        this.health.set(event.member.storeUuid, 'lost')
+        this.lost(node)
+        return
+      case 'back':
+        this.health.delete(event.member.storeUuid)
+        return
+      case 'learner-failed':
+        this.lost(node)
+        return
+      case 'refused':
+        this.refusals.set(node, event.code)
+        return
+      case 'connected':
+        this.refusals.delete(node)
+        return
+      case 'lost':
+      case 'joined':
+      case 'fenced':
+    }
+  }
+
+  private lost(node: string): void {
+    this.damping.set(node, lostAgain(this.damping.get(node) ?? NEVER_LOST, this.nowMs))
+  }
+
+  private get nowMs(): Ms {
+    return this.host.core.ports.clock.monotonicMs()
   }
 
   private tick(): void {
@@ -76,66 +140,166 @@ export class Membership {
     if (this.acting) return
     this.acting = true
     try {
-      while (!this.stopped && (await this.next())) {
-        // One change at a time: each looks at what the one before has made of the set.
+      // One change at a time: each decision looks at what the one before has made of the set.
+      let more = true
+      while (more && !this.stopped) {
+        const decision = this.decide()
+        more = decision !== null && decision.then.action !== 'none'
+        // oxlint-disable-next-line eslint/no-await-in-loop -- see above
+        if (decision !== null && more) more = await this.carryOut(decision.then)
       }
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      this.host.core.ports.log.event('engine.membership_failed', { reason }, 'error')
     } finally {
       this.acting = false
     }
   }
 
-  /** True: something was changed, ask again. */
-  private async next(): Promise<boolean> {
+  private decide(): MembershipDecision | null {
     const { core, client, phases } = this.host
     const { record } = client
-    if (record === null || core.frozen > 0) return false
-    const others = record.members.filter(({ node }) => node !== core.settings.node)
-    const late = others.find((member) => this.late.has(member.storeUuid))
-    if (late !== undefined) {
-      this.late.delete(late.storeUuid)
-      await this.remove(late)
-      return true
+    if (record === null || this.replicator.fenced) return null
+    const { node } = core.settings
+    const { storeUuid, incarnation } = core.journal.superblock
+    const wish = { ...this.settings.wanted, any: 0 }
+    const decision = membershipDecision({
+      nowMs: this.nowMs,
+      node,
+      domain: this.settings.domain,
+      wish: { ...wish, policy: phases.policy },
+      record,
+      changeOpen: client.unsettled !== null,
+      ownStore: { node, storeUuid, incarnation },
+      members: record.members.map((member) => ({ member, health: this.healthOf(member) })),
+      candidates: this.candidates(),
+      damping: this.damping,
+    })
+    if (!decision.policyMet) {
+      const { message, remedy } = tooFewPeersText(wish, decision.missing, decision.absent)
+      phases.tooFewCopies(`${message}. ${remedy}`)
     }
-    const met = policyMet(core.settings, record.members)
-    if (!met) {
-      if (phases.degraded === null) void phases.degrade('too few copies').catch(() => undefined)
-      for (const peer of this.replicator.peers()) {
-        if (peer.state === 'joined') {
-          await this.add(peer.node)
-          return true
-        }
-        if (peer.state === 'candidate') this.replicator.learn(peer.node)
-      }
-    } else if (phases.degraded !== null) void phases.restore().catch(() => undefined)
-    return false
+    return decision
   }
 
-  private async remove(member: Member): Promise<void> {
-    const { core, client, phases } = this.host
+  private healthOf(member: Member): 'answers' | 'late' | 'lost' {
+    const { core } = this.host
+    const isOwn = member.storeUuid === core.journal.superblock.storeUuid
+    if (isOwn && core.cacheFailure !== null) return 'lost'
+    return this.health.get(member.storeUuid) ?? 'answers'
+  }
+
+  /** In the order of the user's list. */
+  private candidates(): CandidateView[] {
+    const found = new Map(this.replicator.peers().map((status) => [status.node, status]))
+    return this.settings.peers.map(({ node, domain }) => this.candidate(node, domain, found.get(node)))
+  }
+
+  private candidate(node: string, domain: string, peer: PeerStatus | undefined): CandidateView {
+    const status = peer === undefined ? 'unreachable' : STATUS[peer.state]
+    const before = this.since.get(node)
+    // A learner that became a member, or is one no more, was connected all the time.
+    const goesOn = before !== undefined && (before.status === 'unreachable') === (status === 'unreachable')
+    const sinceMs = goesOn ? before.sinceMs : this.nowMs
+    this.since.set(node, { status, sinceMs })
+    const joined = status === 'joined' && this.replicator.joinedMember(node) !== null
+    const refusal = this.refusals.get(node)
+    return {
+      node,
+      domain,
+      status,
+      sinceMs,
+      store:
+        peer === undefined || peer.storeUuid === ''
+          ? null
+          : { storeUuid: peer.storeUuid, incarnation: peer.incarnation },
+      lease: joined ? 'held' : 'none',
+      trim: joined ? 'equal' : 'behind',
+      ...(refusal === undefined ? {} : { refusal }),
+    }
+  }
+
+  /** False: nothing more can be done for now. */
+  private async carryOut(action: MembershipAction): Promise<boolean> {
+    const { phases, core } = this.host
+    if (action.action !== 'none') {
+      const node = 'member' in action ? action.member.node : 'node' in action ? action.node : ''
+      core.ports.log.event('engine.membership', { action: action.action, node })
+    }
+    switch (action.action) {
+      case 'remove':
+        await this.remove(action.member, action.degrade)
+        return true
+      case 'drop-surplus':
+        await this.remove(action.member, false)
+        return true
+      case 'add':
+        return this.add(action.member)
+      case 'learn':
+        this.replicator.learn(action.node)
+        return true
+      case 'stop-learning':
+        this.replicator.forget(action.node)
+        return true
+      // The phases take their time, and their end asks again.
+      case 'degrade':
+        this.background(phases.degrade())
+        return false
+      case 'restore':
+        this.background(phases.restore())
+        return false
+      case 'none':
+        return false
+    }
+  }
+
+  private background(move: Promise<void>): void {
+    move.catch((error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error)
+      this.host.core.ports.log.event('engine.phase_failed', { reason }, 'error')
+    })
+  }
+
+  /** In write-back that the policy no more allows, the same change ends write-back (4.1). */
+  private async remove(member: Member, degrade: boolean): Promise<void> {
+    const { core, client, phases, edges } = this.host
     core.frozen += 1
+    // From now on writes may go past the log, so the hashes of the last checkpoint stop being true.
+    if (degrade) edges.paused = true
     try {
-      await phases.changeRegister('remove-member', (record) =>
-        record.members.some((listed) => sameMember(listed, member)) ? removeMember(record, member) : record,
-      )
+      await phases.changeRegister('remove-member', (record) => this.without(record, member, degrade))
+      this.health.delete(member.storeUuid)
       this.waitForListed()
+      core.phase = client.record?.phase ?? core.phase
     } finally {
       core.frozen -= 1
       this.host.release()
     }
+    if (degrade) this.background(phases.degrade())
   }
 
-  private async add(node: string): Promise<void> {
+  private without(record: RegisterRecord, member: Member, degrade: boolean): RegisterRecord {
+    if (!record.members.some((listed) => sameMember(listed, member))) return record
+    const next = removeMember(record, member)
+    if (!degrade || record.phase !== 'WriteBack') return next
+    return setPhase(next, { phase: 'DrainWT', dirty: true, lastSeq: this.host.core.committedSeq })
+  }
+
+  private async add(member: Member): Promise<boolean> {
     const { client, phases } = this.host
-    const member = this.replicator.joinedMember(node)
+    const joined = this.replicator.joinedMember(member.node)
     const { record } = client
-    if (member === null || record === null) return
+    if (joined === null || record === null || !sameMember(joined, member)) return false
     // Waited for, with its lease, from before the change is sent (1.2).
-    this.replicator.waitFor([...record.members, member])
+    this.replicator.waitFor([...record.members, joined])
     try {
-      await phases.changeRegister('add-member', (current) => addMember(current, member))
+      await phases.changeRegister('add-member', (current) =>
+        current.members.some((listed) => sameMember(listed, joined)) ? current : addMember(current, joined),
+      )
     } finally {
       this.waitForListed()
     }
+    return true
   }
 
   private waitForListed(): void {

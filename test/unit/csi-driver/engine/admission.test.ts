@@ -8,7 +8,11 @@ import { aWrite, aZero, LOG_BYTES, makeCore, TestMachine } from './harness.ts'
 async function make(dirtyLimitBytes = 64 * KIB) {
   const machine = new TestMachine()
   const core = await makeCore(machine, { dirtyLimitBytes })
-  const writes = new WritePath(core, { onCommitted: () => undefined, onLogFailed: () => undefined })
+  const writes = new WritePath(core, {
+    onCommitted: () => undefined,
+    onLoggedBefore: () => undefined,
+    onLogFailed: () => undefined,
+  })
   const admission = new Admission(core, writes)
   const dirty = (blocks: number): void => {
     for (let i = 0; i < blocks; i += 1) core.index.putDirty(i, 0xff, 64 + i * 8, 0)

@@ -14,6 +14,7 @@ async function makePath(machine = new TestMachine()) {
   const failures: Failed[][] = []
   let commits = 0
   const path = new WritePath(core, {
+    onLoggedBefore: () => undefined,
     onCommitted: () => void (commits += 1),
     onLogFailed: (_error, writes) =>
       failures.push(writes.map(({ request, data }) => ({ kind: request.kind, fill: data[0] ?? -1 }))),

@@ -1,5 +1,6 @@
 // Several nodes for tests of the engine with copies: one backing and one register for all, on each node a cache and a
 // replica store behind a real receiver. Time is moved by the test.
+import type { Timers } from '../../../../../base/clock.ts'
 import { MemoryEventLog } from '../../../../../base/log.ts'
 import { createPrng } from '../../../../../base/prng.ts'
 import { KIB, MIB } from '../../../../../base/units.ts'
@@ -10,6 +11,7 @@ import type { ReplicationSettings, VolumeSettings } from '../../../../../csi-dri
 import { openVolume, type Volume } from '../../../../../csi-driver/engine/volume.ts'
 import { during, heapMemory, SETTINGS, TestMachine } from '../harness.ts'
 import { TestStorage } from '../../replica/store/store-kit.ts'
+import { TestTime } from '../test-time.ts'
 import { PipeNetwork } from './pipe-network.ts'
 
 export const NODES = ['node-1', 'node-2', 'node-3'] as const
@@ -19,9 +21,28 @@ function addressOf(node: string) {
   return { kind: 'tcp', host: node, port: 7070 } as const
 }
 
+/** Timers of one process: none of them rings after its end. */
+class Life {
+  private alive = true
+  readonly timers: Timers
+
+  constructor(time: Timers) {
+    this.timers = {
+      after: (delayMs, callback) => time.after(delayMs, () => void (this.alive && callback())),
+      soon: (callback) => time.soon(() => void (this.alive && callback())),
+    }
+  }
+
+  end(): void {
+    this.alive = false
+  }
+}
+
 /** A replica store that outlives its process. */
 class TestPeer {
   readonly storage = new TestStorage(STORE_BYTES)
+  process = ''
+  life = new Life(new TestTime())
   receiver: Receiver | null = null
   store: ReplicaStore | null = null
 }
@@ -40,6 +61,8 @@ export class TestCluster {
   }
   private readonly machines = new Map<string, TestMachine>()
   private readonly peers = new Map<string, TestPeer>()
+  private readonly engines = new Map<string, { readonly process: string; readonly life: Life }>()
+  private lives = 0
 
   constructor() {
     this.network = new PipeNetwork(this.shared.time)
@@ -61,6 +84,8 @@ export class TestCluster {
   async startPeers(...nodes: readonly string[]): Promise<void> {
     for (const node of nodes) {
       const peer = this.peers.get(node) as TestPeer
+      peer.process = `${node}/peer-${(this.lives += 1)}`
+      peer.life = new Life(this.time)
       // oxlint-disable-next-line eslint/no-await-in-loop -- one after another
       peer.store = await ReplicaStore.open({
         storage: peer.storage,
@@ -76,10 +101,10 @@ export class TestCluster {
       })
       peer.receiver = new Receiver(
         {
-          network: this.network.attach(node),
+          network: this.network.attach(node, peer.process),
           store: peer.store,
           clock: this.time,
-          timers: this.time,
+          timers: peer.life.timers,
           log: this.log,
           memory: heapMemory,
           engines: { endOlder: (_volume, _uuid, _epoch, done) => done(null) },
@@ -92,7 +117,9 @@ export class TestCluster {
   }
 
   stopPeer(node: string): void {
-    this.network.down(node)
+    const peer = this.peers.get(node) as TestPeer
+    peer.life.end()
+    this.network.down(peer.process)
   }
 
   private readonly prng = createPrng(7)
@@ -100,6 +127,14 @@ export class TestCluster {
     fill: (buffer: Buffer) => {
       for (let i = 0; i < buffer.length; i += 1) buffer[i] = this.prng.below(256)
     },
+  }
+
+  /** The engine process of a node is gone; nothing of it has any effect any more. */
+  crash(node: string): void {
+    const engine = this.engines.get(node)
+    engine?.life.end()
+    this.network.down(engine?.process ?? '')
+    this.machine(node).crash()
   }
 
   replication(node: string, same: number): ReplicationSettings {
@@ -115,15 +150,18 @@ export class TestCluster {
   open(node: string, same: number, settings: Partial<VolumeSettings> = {}): Promise<Volume> {
     const { shared } = this
     const machine = this.machine(node)
+    const process = `${node}/engine-${(this.lives += 1)}`
+    const life = new Life(this.time)
+    this.engines.set(node, { process, life })
     const ports = {
       ...machine.ports(),
       clock: shared.time,
-      timers: shared.time,
+      timers: life.timers,
       random: this.random,
       log: this.log,
       backing: shared.backing,
       register: shared.register,
-      network: this.network.attach(node),
+      network: this.network.attach(node, process),
       fence: this.fence,
     }
     const opening = openVolume(ports, {

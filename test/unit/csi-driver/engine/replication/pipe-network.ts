@@ -19,9 +19,12 @@ class PipeEnd implements PeerStream {
   private paused = false
   closed = false
 
-  constructor(net: PipeNetwork, node: string, peerNode: string, secret: Buffer) {
+  private readonly process: string
+
+  constructor(net: PipeNetwork, { node, process }: Owner, peerNode: string, secret: Buffer) {
     this.net = net
     this.node = node
+    this.process = process
     this.peerNode = peerNode
     this.remote = peerNode
     this.secret = secret
@@ -82,13 +85,17 @@ class PipeEnd implements PeerStream {
     this.handlers?.closed(null)
   }
 
-  belongsTo(node: string): boolean {
-    return this.node === node
+  belongsTo(process: string): boolean {
+    return this.process === process
   }
 }
 
-interface Listening {
+interface Owner {
   readonly node: string
+  readonly process: string
+}
+
+interface Listening extends Owner {
   readonly onStream: (stream: PeerStream) => void
 }
 
@@ -97,6 +104,7 @@ export class PipeNetwork {
   private readonly timers: Timers
   private readonly listening = new Map<string, Listening>()
   private readonly cut = new Set<string>()
+  private readonly dead = new Set<string>()
   private secrets = 0
 
   constructor(timers: Timers) {
@@ -121,10 +129,11 @@ export class PipeNetwork {
   }
 
   /** The process is gone: its streams are closed on both sides. */
-  down(node: string): void {
-    for (const [key, one] of this.listening) if (one.node === node) this.listening.delete(key)
+  down(process: string): void {
+    this.dead.add(process)
+    for (const [key, one] of this.listening) if (one.process === process) this.listening.delete(key)
     for (const end of [...this.ends]) {
-      if (!end.belongsTo(node)) continue
+      if (!end.belongsTo(process)) continue
       const { other } = end
       end.closed = true
       this.ends.delete(end)
@@ -132,24 +141,26 @@ export class PipeNetwork {
     }
   }
 
-  attach(node: string): PeerNetwork {
+  attach(node: string, process: string): PeerNetwork {
+    const owner = { node, process }
     return {
       listen: (address, onStream, done) => {
         const key = printNetworkAddress(address)
-        this.listening.set(key, { node, onStream })
+        this.listening.set(key, { node, process, onStream })
         const listener: Listener = { address, close: (closed) => void (this.listening.delete(key), closed()) }
         this.later(() => done(null, listener))
       },
       connect: (address: NetworkAddress, wanted, done) => {
         const found = this.listening.get(printNetworkAddress(address))
         this.later(() => {
+          if (this.dead.has(process)) return
           if (found === undefined || found.node !== wanted || this.isCut(node, wanted)) {
             done(new IoError('ECONNREFUSED', 'nobody listens'), null)
             return
           }
           const secret = Buffer.alloc(32, (this.secrets += 1))
-          const near = new PipeEnd(this, node, wanted, secret)
-          const far = new PipeEnd(this, wanted, node, secret)
+          const near = new PipeEnd(this, owner, wanted, secret)
+          const far = new PipeEnd(this, found, node, secret)
           near.other = far
           far.other = near
           this.ends.add(near).add(far)

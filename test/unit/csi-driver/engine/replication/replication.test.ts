@@ -1,5 +1,6 @@
 // Proves, with real receivers and stores: a volume waits for its copies, goes on without one that is lost, and is opened
 // by another node with everything that was acknowledged.
+import type { Volume } from '../../../../../csi-driver/engine/volume.ts'
 import { ask, aWrite, contentOf } from '../harness.ts'
 import { TestCluster } from './cluster-kit.ts'
 
@@ -29,4 +30,137 @@ test('another node opens it with everything that was acknowledged', async () => 
     expect((await contentOf(second, i * 4096)).equals(Buffer.alloc(4096, i + 1))).toBe(true)
   }
   expect(second.status().epoch).toBe(2)
+})
+
+async function write(volume: Volume, block: number, fill: number) {
+  return (await ask(volume, aWrite(block * 4096, fill))).result
+}
+
+async function holds(volume: Volume, block: number, fill: number): Promise<boolean> {
+  return (await contentOf(volume, block * 4096)).equals(Buffer.alloc(4096, fill))
+}
+
+describe('a peer that is lost', () => {
+  test('is removed before anything is acknowledged without it; the volume writes through, and back when it returns', async () => {
+    const cluster = new TestCluster()
+    await cluster.startPeers('node-2')
+    const volume = await cluster.open('node-1', 1)
+    await cluster.time.advance(3000)
+    expect(await write(volume, 0, 1)).toBe(0)
+    cluster.stopPeer('node-2')
+    const pending = aWrite(4096, 2)
+    await ask(volume, pending)
+    expect(pending.result).toBe(null)
+    await cluster.time.advance(6000)
+    expect(pending.result).toBe(0)
+    expect(volume.members().map(({ node }) => node)).toEqual(['node-1'])
+    expect(volume.status()).toMatchObject({ phase: 'WriteThrough', dirtyBytes: 0 })
+    expect(volume.status().reason).toContain('too few peers for 1 replicas')
+    expect(cluster.shared.backing.bytes.subarray(4096, 8192).equals(Buffer.alloc(4096, 2))).toBe(true)
+    await cluster.startPeers('node-2')
+    await cluster.time.advance(30_000)
+    expect(volume.members().map(({ node }) => node)).toEqual(['node-1', 'node-2'])
+    expect(volume.status()).toMatchObject({ phase: 'WriteBack', reason: '' })
+    expect(await holds(volume, 1, 2)).toBe(true)
+  })
+
+  test('is replaced by another candidate', async () => {
+    const cluster = new TestCluster()
+    await cluster.startPeers('node-2', 'node-3')
+    const volume = await cluster.open('node-1', 1)
+    await cluster.time.advance(3000)
+    expect(volume.members().map(({ node }) => node)).toEqual(['node-1', 'node-2'])
+    cluster.network.cutOff('node-2')
+    const pending = aWrite(0, 3)
+    await ask(volume, pending)
+    await cluster.time.advance(10_000)
+    expect(pending.result).toBe(0)
+    expect(volume.members().map(({ node }) => node)).toEqual(['node-1', 'node-3'])
+    expect(volume.status().phase).toBe('WriteBack')
+  })
+
+  test('that restarts at once stays a member', async () => {
+    const cluster = new TestCluster()
+    await cluster.startPeers('node-2')
+    const volume = await cluster.open('node-1', 1)
+    await cluster.time.advance(3000)
+    cluster.stopPeer('node-2')
+    await cluster.startPeers('node-2')
+    const pending = aWrite(0, 3)
+    await ask(volume, pending)
+    await cluster.time.advance(1500)
+    expect(pending.result).toBe(0)
+    expect(volume.members()).toHaveLength(2)
+    expect(volume.status().phase).toBe('WriteBack')
+  })
+})
+
+describe('a restarted engine', () => {
+  test('resumes with its member, and everything is there', async () => {
+    const cluster = new TestCluster()
+    await cluster.startPeers('node-2')
+    const volume = await cluster.open('node-1', 1)
+    await cluster.time.advance(3000)
+    for (let i = 0; i < 10; i += 1) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- in order
+      expect(await write(volume, i, i + 1)).toBe(0)
+    }
+    cluster.crash('node-1')
+    const next = await cluster.open('node-1', 1, { start: 'restart' })
+    expect(next.status()).toMatchObject({ epoch: 1, run: 2, phase: 'WriteBack' })
+    expect(next.members()).toHaveLength(2)
+    next.resendDrained()
+    for (let i = 0; i < 10; i += 1) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- in order
+      expect(await holds(next, i, i + 1)).toBe(true)
+    }
+    expect(await write(next, 3, 99)).toBe(0)
+    expect(await holds(next, 3, 99)).toBe(true)
+  })
+
+  test('adopts what only its member has', async () => {
+    const cluster = new TestCluster()
+    await cluster.startPeers('node-2')
+    const volume = await cluster.open('node-1', 1)
+    await cluster.time.advance(3000)
+    expect(await write(volume, 0, 1)).toBe(0)
+    cluster.machine('node-1').cache.hold('write')
+    const lost = aWrite(4096, 2)
+    await ask(volume, lost)
+    expect(lost.result).toBe(null)
+    cluster.crash('node-1')
+    const next = await cluster.open('node-1', 1, { start: 'restart' })
+    next.resendDrained()
+    expect(await holds(next, 1, 2)).toBe(true)
+  })
+})
+
+test('without its own cache the owner gathers from its member after a restart of the host', async () => {
+  const cluster = new TestCluster()
+  await cluster.startPeers('node-2')
+  const volume = await cluster.open('node-1', 1)
+  await cluster.time.advance(3000)
+  expect(await write(volume, 5, 7)).toBe(0)
+  cluster.crash('node-1')
+  cluster.machine('node-1').cache.bytes.fill(0)
+  const next = await cluster.open('node-1', 1)
+  expect(await holds(next, 5, 7)).toBe(true)
+  expect(next.members().map(({ node }) => node)).toEqual(['node-1', 'node-2'])
+})
+
+test('no copy can be reached: blocked, with the copies that would help, and nothing is changed in the log', async () => {
+  const cluster = new TestCluster()
+  await cluster.startPeers('node-2')
+  const volume = await cluster.open('node-1', 1)
+  await cluster.time.advance(3000)
+  expect(await write(volume, 5, 7)).toBe(0)
+  cluster.network.cutOff('node-1')
+  cluster.stopPeer('node-2')
+  await expect(cluster.open('node-3', 1, { takeover: true })).rejects.toMatchObject({
+    code: 'CACHE_BLOCKED_NO_MEMBER',
+    message: expect.stringContaining('@node-2:unreachable'),
+  })
+  await cluster.startPeers('node-2')
+  const next = await cluster.open('node-3', 1, { takeover: true })
+  expect(await holds(next, 5, 7)).toBe(true)
 })
