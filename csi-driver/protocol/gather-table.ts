@@ -287,9 +287,10 @@ function candidateState(record: RegisterRecord, view: MemberView, ackedSeq: Seq)
 
 /**
  * S5: every reachable old member on which S4 succeeded stays, and the own store joins where there is room. Where there is
- * none (which needs four reachable old members, all on other stores) it joins later, as a learner does.
+ * none (which needs four reachable old members on other nodes) it joins later, as a learner does. Another store of the own
+ * node does not stay beside it: all that it holds is here now, and it would die with this node.
  */
 export function membersOfNewLog(prepared: readonly Member[], own: Member): readonly Member[] {
-  const others = prepared.filter((member) => !sameMember(member, own))
+  const others = prepared.filter((member) => member.node !== own.node)
   return others.length < MEMBERS_MAX ? [own, ...others] : others
 }

@@ -249,14 +249,17 @@ function removalOf(input: MembershipInput, tables: MembershipTables): Membership
 }
 
 /**
- * A member that the policy does not count: not needed where it is met without it, in the way where there is no room for
- * one that is. The last in the list goes first.
+ * A member that the policy does not count: another store of the own node, which dies with it; where the policy is met, any
+ * that is not needed; where there is no room for one that is needed, one in its way. The last in the list goes first.
  */
 function surplusOf(input: MembershipInput, present: Placement, wanted: readonly string[]): MembershipAction | null {
   const spare = input.members.filter(({ member }) => !isOwn(input, member) && !present.chosen.includes(member.node))
   const inTheWay = !hasRoom(input) && wanted.some((node) => !isListed(input, node))
   // Without the own copy every other one counts: the volume drains from them.
-  if (!ownAnswers(input, null) || !(isComplete(present) || inTheWay)) return null
+  if (!ownAnswers(input, null)) return null
+  const beside = spare.find(({ member }) => member.node === input.node)
+  if (beside !== undefined) return { action: 'drop-surplus', member: beside.member }
+  if (!isComplete(present) && !inTheWay) return null
   const place = (member: Member): number => input.candidates.findIndex(({ node }) => node === member.node)
   const last = [...spare].sort((a, b) => rank(place(b.member)) - rank(place(a.member)))[0]
   return last === undefined ? null : { action: 'drop-surplus', member: last.member }

@@ -139,7 +139,11 @@ export function ownLog(record: RegisterRecord, options: OwnLog): RegisterRecord 
   assert(record.unfenced.length === 0, `nobody else may touch the backing unfenced=${record.unfenced.length}`)
   assert(logEpoch(logUuid) === record.epoch, `the log was made by this epoch logUuid=${logUuid} epoch=${record.epoch}`)
   assert(members.length > 0 && members.length <= MEMBERS_MAX, `a log has a member members=${members.length}`)
-  const missing = record.members.filter((old) => !members.some((member) => sameMember(member, old)))
+  const ownListed = members.some((member) => member.node === record.owner)
+  // Another store of the owner's node adds nothing to the owner's own.
+  const missing = record.members
+    .filter((old) => !members.some((member) => sameMember(member, old)))
+    .filter((old) => !ownListed || old.node !== record.owner)
   assert(
     !wasDirty || missing.every((old) => unreachable.some((member) => sameMember(member, old))),
     'every reachable member of a dirty volume stays one',

@@ -277,7 +277,9 @@ describe('which log', () => {
 test('the members of the new log are the prepared ones and the own store, where there is room', () => {
   expect(membersOfNewLog([PEER, THIRD], OLD_OWN)).toEqual([OLD_OWN, PEER, THIRD])
   expect(membersOfNewLog([PEER, OLD_OWN], OLD_OWN)).toEqual([OLD_OWN, PEER])
-  const four = [1, 2, 3, 4].map((i) => ({ node: `node-${i}`, storeUuid: String(i).repeat(32), incarnation: 1 }))
+  const beside = { ...PEER, node: OLD_OWN.node }
+  expect(membersOfNewLog([beside, THIRD], OLD_OWN)).toEqual([OLD_OWN, THIRD])
+  const four = [2, 3, 4, 5].map((i) => ({ node: `node-${i}`, storeUuid: String(i).repeat(32), incarnation: 1 }))
   expect(membersOfNewLog(four, OLD_OWN)).toEqual(four)
 })
 

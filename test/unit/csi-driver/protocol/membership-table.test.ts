@@ -145,6 +145,15 @@ describe('cases', () => {
     expect(membershipDecision(gone)).toMatchObject({ then: { action: 'degrade' }, policyMet: false })
   })
 
+  test('another store of the own node goes as soon as the own copy is there', () => {
+    const beside = { ...memberOf('b'), node: NODE }
+    const record = aRecord({ members: [MEMBER, beside], phase: 'DrainWT' })
+    const members = record.members.map((member) => ({ member, health: 'answers' as const }))
+    expect(membershipDecision(input({ record, members })).then).toEqual({ action: 'drop-surplus', member: beside })
+    const alone = { record: { ...record, members: [beside] }, members: members.slice(1) }
+    expect(membershipDecision(input({ ...alone, candidates: [] })).then).toEqual({ action: 'none' })
+  })
+
   test('after a hand-over the own copy is added as soon as it holds everything, before anything else', () => {
     const record = aRecord({ members: [memberOf('b')], phase: 'DrainWT' })
     const taken = input({ record, members: [{ member: memberOf('b'), health: 'answers' }] })
