@@ -221,7 +221,7 @@ export class TestOwner {
 
   /** A batch of `records` records, the first with `payloadBytes` of data (0: all are ZERO records). */
   make(payloadBytes: number, records = 1, fill: number = this.next.batchSeq): MadeBatch {
-    const builder = new BatchBuilder(heapMemory)
+    const builder = new BatchBuilder(heapMemory, { recordsMax: 240, payloadBytesMax: Math.max(512, payloadBytes) })
     for (let index = 0; index < records; index++) {
       const unique = { uniqueLow: index, uniqueHigh: fill }
       if (index === 0 && payloadBytes > 0) {
