@@ -94,6 +94,7 @@ export class Learner implements CopyRole {
 
   flightCompleted(): void {
     this.pump()
+    this.noteJoined()
   }
 
   trimRequested(): void {
@@ -207,13 +208,7 @@ export class Learner implements CopyRole {
   private canSend(): boolean {
     if (this.failed || this.isReading || this.window.isFull) return false
     if (this.step !== 'streaming' && !this.isWaitedFor) return false
-    return this.nextSeq <= this.readableSeq || this.isFlightNext
-  }
-
-  /** The batch in flight may be torn in the own log: it is never read from there. */
-  private get readableSeq(): BatchSeq {
-    const { flight, appendedSeq } = this.context.progress
-    return Math.min(this.context.source.lastBatchSeq, flight.active ? flight.batchSeq - 1 : appendedSeq)
+    return this.nextSeq <= this.context.source.lastBatchSeq || this.isFlightNext
   }
 
   private get isFlightNext(): boolean {

@@ -63,11 +63,11 @@ export class MemberRole implements CopyRole {
 
   hasFlight(): boolean {
     const { flight } = this.context.progress
-    return !flight.active || (this.ackedSeq >= flight.batchSeq && !this.hasLost)
+    return !flight.active || this.ackedSeq >= flight.batchSeq
   }
 
   hasTrimmed(): boolean {
-    return this.trimmedSeq >= this.context.progress.trimSeq && !this.hasLost
+    return this.trimmedSeq >= this.context.progress.trimSeq
   }
 
   flightStarted(): void {
@@ -162,7 +162,9 @@ export class MemberRole implements CopyRole {
 
   private lose(label: string): void {
     this.hasLost = true
+    // From here on batches and trims wait until it is removed.
     this.ackedSeq = -1
+    this.trimmedSeq = -1
     const { node } = this.link
     const reason = `its store has not what it acknowledged: ${label}`
     this.context.log.event('replica.member_lost_content', { node, reason: label }, 'error')

@@ -238,6 +238,36 @@ describe('whom to wait for changes while a batch is in flight', () => {
     expect(one.completed).toEqual([1])
   })
 
+  test('a peer that is connected already is compared before it counts', async () => {
+    const one = await owner(['a'], ['b'], 2)
+    one.store('b').adopt(one.ownLog(), one.ownBatches(), 7, 2)
+    one.replicator.waitFor(one.members(['a', 'b']))
+    one.append()
+    expect(one.store('b').heard.at(-1)?.type).toBe('HEARTBEAT')
+    await one.run(200)
+    expect(one.completed).toEqual([3])
+    expect(one.kinds('b')).toEqual(['connected', 'connected'])
+    expect(one.store('b').log.lastBatchSeq).toBe(3)
+    expect(one.replicator.leaseValid()).toBe(true)
+  })
+
+  test('what waited in the stream of one that was removed is never sent', async () => {
+    const one = new Owner(['a', 'b'], { windowBytes: 4096 })
+    await one.begin(['a', 'b'])
+    one.network.cut('owner', 'b')
+    one.append(500)
+    await one.run(100)
+    one.replicator.waitFor(one.members(['a']))
+    for (let i = 0; i < 5; i++) {
+      expect(await one.until(() => !one.isFlying, 1000)).toBe(true)
+      one.append(600)
+    }
+    // The store checks what it reads.
+    one.network.uncut('owner', 'b')
+    await one.run(8000)
+    expect(one.kinds('b').at(-1)).toBe('connected')
+  })
+
   test('another life of a member is another member', async () => {
     const one = await owner(['a'])
     one.append()
@@ -263,6 +293,18 @@ describe('whom to wait for changes while a batch is in flight', () => {
     await one.run(20)
     expect(one.network.openStreams('owner')).toBe(1)
   })
+})
+
+test('a candidate that is silent is connected anew', async () => {
+  const one = await owner(['a'], ['b'])
+  one.network.cut('b', 'owner')
+  await one.run(5500)
+  expect(one.kinds('b')).toEqual(['connected'])
+  await one.run(1000)
+  expect(one.kinds('b')).toEqual(['connected', 'lost'])
+  one.network.uncut('b', 'owner')
+  await one.run(5000)
+  expect(one.replicator.peers().map(({ state }) => state)).toEqual(['member', 'candidate'])
 })
 
 describe('refusals', () => {
@@ -292,6 +334,7 @@ describe('refusals', () => {
     one.append()
     await one.run(100)
     expect(one.kinds().at(-1)).toBe('fenced')
+    one.replicator.waitFor(one.members([]))
     expect(one.completed).toEqual([])
   })
 
@@ -355,6 +398,15 @@ describe('leases', () => {
     expect(one.replicator.leaseValid()).toBe(false)
     one.replicator.resumeLeases()
     await one.run(1000)
+    expect(one.replicator.leaseValid()).toBe(true)
+  })
+
+  test('are needed from nobody without members; after a release nothing is served all the same', async () => {
+    const one = await owner([], ['a'])
+    expect(one.replicator.leaseValid()).toBe(true)
+    await one.world.waitFor(one.replicator.release(), 10)
+    expect(one.replicator.leaseValid()).toBe(false)
+    one.replicator.resumeLeases()
     expect(one.replicator.leaseValid()).toBe(true)
   })
 
@@ -448,6 +500,7 @@ describe('a learner', () => {
     one.log.readMs = 2
     one.replicator.learn('b')
     expect(await one.until(() => one.store('b').held.length > 20, 2000)).toBe(true)
+    one.store('b').answerMs = 20
     one.trim(390)
     expect(await one.until(() => one.trimmed.length === 1, 2000)).toBe(true)
     // Nothing of what was trimmed is there when the trim is done (2.4).
@@ -510,6 +563,18 @@ describe('a learner', () => {
     one.replicator.learn('b')
     await one.run(100)
     expect(found).toEqual([null])
+  })
+
+  test('is not listed before its trim is ours, and announced again when it is', async () => {
+    const one = await owner(['a'], ['b'], 10)
+    one.replicator.learn('b')
+    expect(await one.until(() => one.kinds().includes('joined'), 2000)).toBe(true)
+    one.log.trimTo(5)
+    expect(one.replicator.joinedMember('b')).toBeNull()
+    one.replicator.trim(5, () => {})
+    await one.run(20)
+    expect(one.kinds().filter((kind) => kind === 'joined')).toHaveLength(2)
+    expect(one.replicator.joinedMember('b')).toEqual(one.store('b').member)
   })
 
   test('without a lease is not announced', async () => {

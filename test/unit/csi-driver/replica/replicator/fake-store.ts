@@ -1,5 +1,5 @@
 // A replica store for the owner's tests: one volume, kept in memory, decided by the product's own tables, with the faults
-// that the owner has to live with. What it holds after a restart is what it had acknowledged, unless a test says otherwise.
+// that the owner has to live with. Its batches have one record each, so that numbers of both are the same. What it holds after a restart is what it had acknowledged, unless a test says otherwise.
 import { BatchView, PAYLOAD_OK } from '../../../../../csi-driver/batch/batch-view.ts'
 import type { NetworkAddress } from '../../../../../csi-driver/io/network.ts'
 import type { PeerNetwork, PeerStream } from '../../../../../csi-driver/io/peer-network.ts'
@@ -43,6 +43,9 @@ export class FakeStore {
   mute = false
   /** Answered with instead of doing it; once. */
   refuseNext: { readonly type: string; readonly code: RefusalCode } | null = null
+  /** Last batch ever stored, and world time of the last heartbeat, by life of the store. */
+  readonly storedByLife = new Map<number, number>()
+  readonly beatByLife = new Map<number, number>()
   /** Answers to seals: rest of the wait; then granted. */
   sealWaitsMs: number[] = []
   private readonly world: World
@@ -84,7 +87,12 @@ export class FakeStore {
   /** Its process is gone; what it holds stays. */
   kill(): void {
     this.process?.die()
+    this.process = null
     this.present = null
+  }
+
+  get isAlive(): boolean {
+    return this.process !== null
   }
 
   restart(): void {
@@ -96,6 +104,7 @@ export class FakeStore {
   adopt(log: StoredLog, held: readonly HeldBatch[], epoch: number, run: number): void {
     this.state = { promise: epoch, epoch, run, log }
     this.held = [...held]
+    this.storedByLife.set(this.incarnation, log.lastBatchSeq)
   }
 
   /** Everything is gone, and the store knows. */
@@ -114,6 +123,7 @@ export class FakeStore {
     this.held = kept
     this.change({
       lastBatchSeq: last?.batchSeq ?? tail.batchSeq - 1,
+      lastSeq: last?.batchSeq ?? tail.seq - 1,
       lastHash: last?.headerHash ?? tail.previousHash,
     })
   }
@@ -180,7 +190,7 @@ class FakeConnection {
   }
 
   private next(): void {
-    this.process.timers.after(this.store.answerMs, () => {
+    this.process.timers.after(this.store.mute ? 10 : this.store.answerMs, () => {
       if (!this.over && !this.store.mute) this.queue[0]?.()
       if (this.store.mute && !this.over) {
         this.next()
@@ -252,6 +262,7 @@ class FakeConnection {
       case 'TRIM':
         return this.trim(message.batchSeq, sender, state)
       case 'HEARTBEAT':
+        store.beatByLife.set(store.incarnation, this.process.world.nowMs)
         return this.answer({ type: 'ALIVE', number: message.number })
       case 'RELEASE':
         return this.answer({ type: 'RELEASED' })
@@ -318,6 +329,7 @@ class FakeConnection {
       const { buffer, start, length: bytes, hash } = message.body
       store.held.push({ batchSeq, headerHash, body: Buffer.from(buffer.subarray(start, start + bytes)), hash })
       store.change({ lastBatchSeq: batchSeq, lastHash: headerHash, lastSeq, ackedSeq })
+      store.storedByLife.set(store.incarnation, batchSeq)
     }
     this.answer({ type: 'APPENDED', batchSeq })
   }
@@ -329,7 +341,7 @@ class FakeConnection {
     if (then === 'trim') {
       const previousHash = this.hashOf(batchSeq) ?? 0n
       store.held = store.held.filter((batch) => batch.batchSeq > batchSeq)
-      store.change({ tail: { batchSeq: batchSeq + 1, seq: 1, previousHash } })
+      store.change({ tail: { batchSeq: batchSeq + 1, seq: batchSeq + 1, previousHash } })
     }
     this.answer({ type: 'TRIMMED', batchSeq })
   }
@@ -346,6 +358,7 @@ class FakeConnection {
         lineage: [...log.lineage, pending],
         pending: null,
         lastBatchSeq: pending.firstBatchSeq - 1,
+        lastSeq: pending.firstBatchSeq - 1,
         lastHash: last?.headerHash ?? log.tail.previousHash,
       })
     }

@@ -94,14 +94,19 @@ export class Owner {
   onEvent: (event: ReplicatorEvent) => void = () => {}
   /** Runs when the stores are filled, before the replicator starts. */
   beforeStart: () => void = () => {}
+  /** Runs at the moment when a batch is complete. */
+  onCompleted: (batchSeq: number) => void = () => {}
   private lastHash = 0n
   private nextSeq = 1
   private readonly builders = [new BatchBuilder(heapMemory), new BatchBuilder(heapMemory)]
   private flying: BatchBuilder | null = null
 
-  constructor(nodes: readonly string[], options: { seed?: string; payloads?: PayloadCoder } = {}) {
+  constructor(
+    nodes: readonly string[],
+    options: { seed?: string; payloads?: PayloadCoder; windowBytes?: number } = {},
+  ) {
     this.world = new World(options.seed ?? 'replicator')
-    this.network = new SimNetwork(this.world)
+    this.network = new SimNetwork(this.world, { windowBytes: options.windowBytes ?? 1024 * 1024 })
     this.process = new Process(this.world, 'owner', { monotonicMs: 100, bootMs: 200, wallMs: 1_700_000_000_000 }, () =>
       this.network.processDied(this.process),
     )
@@ -170,6 +175,7 @@ export class Owner {
     const frame = this.writeOwn(builder, (write) => void this.process.timers.after(0.2, write))
     this.flying = builder
     this.replicator.append(frame, batchSeq, () => {
+      this.onCompleted(batchSeq)
       this.completed.push(batchSeq)
       this.flying = null
       // The engine fills it again at once: whoever still reads it sends rubbish.

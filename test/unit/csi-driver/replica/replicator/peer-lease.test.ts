@@ -11,8 +11,11 @@ import {
 test('an answer counts from when its heartbeat was sent', () => {
   const lease = new PeerLease()
   expect(lease.untilMs).toBe(-Infinity)
+  const zeroth = lease.send(500)
   const first = lease.send(1000)
   const second = lease.send(2000)
+  expect(lease.answered(zeroth)).toBe(true)
+  expect(lease.untilMs).toBe(500 + LEASE_MS)
   expect(lease.answered(second)).toBe(true)
   expect(lease.untilMs).toBe(2000 + LEASE_MS)
   // Overtaken: it changes nothing.
