@@ -64,6 +64,7 @@ const TEXTS = {
   adopt: (n, s, seq) => `n${n} adopts batch ${seq} of ${store(s)}`,
   corrupt: (n) => `n${n} finds copies that differ`,
   resumed: (n) => `n${n} has resumed and serves`,
+  takeUp: (n) => `n${n} finds itself the owner and resumes`,
   handOver: (n, m) => `n${n} hands over to n${m}`,
   claim: (n) => `n${n} claims`,
   fence: (n, of) => `n${n} cuts n${of} from the backing`,
@@ -80,6 +81,7 @@ const TEXTS = {
   leaveOut: (n, s) => `n${n} leaves ${store(s)} out`,
   promote: (n, s) => `${store(s)} promotes the name of n${n}`,
   fenced: (n) => `n${n} sees a newer epoch and stops`,
+  asserts: () => 'a change of the register asserts',
   // Faults.
   hostUp: (n) => `host n${n} comes up`,
   hostDown: (n) => `host n${n} crashes`,

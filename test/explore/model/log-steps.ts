@@ -47,7 +47,7 @@ export function logSteps(model: Model, out: Successors, node: number): void {
   if ((to >> cacheOf(node)) & 1) appendOwn(model, out, node)
   for (let store = 0; store < NODES; store++) {
     if (((to >> store) & 1) === 0 || !reaches(from, node, store)) continue
-    if (model.rules.flags.checksIncarnation && from.store(store).incarnation !== meant(model, engine, store)) continue
+    if (from.store(store).incarnation !== meant(model, engine, store) && !model.rules.acceptsOtherLife) continue
     storeSteps(model, out, node, store)
   }
 }
@@ -194,7 +194,7 @@ function lapse(model: Model, out: Successors, node: number, store: number): void
   const answers =
     reaches(from, node, store) &&
     promise <= model.record(engine).epoch &&
-    from.store(store).incarnation === meant(model, engine, store)
+    (from.store(store).incarnation === meant(model, engine, store) || model.rules.acceptsOtherLife)
   if (answers) return
   out.fork().engine(node).leases &= ~(1 << store)
   out.add(action(ACTION.leaseLapses, node, store))

@@ -60,7 +60,7 @@ function answersIn(model: Model, state: State, node: number, store: number): boo
 
 function isLost(model: Model, state: State, node: number, store: number): boolean {
   const listed = model.record(state.engine(node)).incarnations[store] as number
-  return state.store(store).incarnation !== listed && model.rules.flags.checksIncarnation
+  return state.store(store).incarnation !== listed && !model.rules.acceptsOtherLife
 }
 
 interface Told {
@@ -129,7 +129,7 @@ function actionOf(model: Model, state: State, node: number, { late }: Told): Mem
   const ownWhole = Number(((engine.joined >> cacheOf(node)) & 1) === 1 && engine.ackedOwn === model.log(engine).last)
   key = key * 8 + ownCache(state, node).incarnation * 2 + ownWhole
   key = key * 16 + (engine.wish << 3) + (Number(engine.intent !== 0) << 2) + node
-  return model.membership(key, () => membershipDecision(inputOf(model, state, node, parts), model.rules.tables.membership).then)
+  return model.membership(key, () => membershipDecision(inputOf(model, state, node, parts), model.rules.membershipTables).then)
 }
 
 /** Position in HEALTH. */

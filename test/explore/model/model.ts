@@ -33,6 +33,8 @@ import {
 export interface Scenario {
   readonly name: string
   readonly replicas: number
+  /** Nodes whose stores are members at first; without it the first `replicas` after node 0. */
+  readonly members?: readonly number[]
   /** The block that each write goes to, from write 1 on. */
   readonly blocks: readonly number[]
   readonly budgets: Readonly<Partial<Record<Budget, number>>>
@@ -79,7 +81,8 @@ export class Model {
     const { replicas, budgets } = this.scenario
     const { globals } = state
     state.words.fill(0)
-    const stores = [cacheOf(0), ...Array.from({ length: replicas }, (_, i) => i + 1)]
+    const peers = this.scenario.members ?? Array.from({ length: replicas }, (_, i) => i + 1)
+    const stores = [cacheOf(0), ...peers]
     const record = this.records.add(firstRecord(stores.map((store) => memberOf(store, 1))))
     const log = this.logs.freshLog(1)
     globals.register = record.id
@@ -98,11 +101,11 @@ export class Model {
     engine.record = record.id
     engine.current = 1
     engine.log = log.id
-    for (let store = 1; store <= replicas; store++) {
+    for (const store of peers) {
       engine.leases |= 1 << store
       engine.incarnations |= 1 << (2 * store)
     }
-    if (replicas === 0) engine.leases = NODE_LEASE | PERMISSION
+    if (peers.length === 0) engine.leases = NODE_LEASE | PERMISSION
     Object.assign(state.budgets, budgets)
   }
 

@@ -3,15 +3,16 @@
 import { claim, fenced, ownLog } from '../../../csi-driver/protocol/register-transitions.ts'
 import type { GatherInput, GatherStep, MemberView } from '../../../csi-driver/protocol/gather-table.ts'
 import { type FenceProof, gatherStep, membersOfNewLog } from '../../../csi-driver/protocol/gather-table.ts'
-import type { Member } from '../../../csi-driver/register/record.ts'
+import { type Member, sameMember } from '../../../csi-driver/register/record.ts'
 import { ACTION, action, FATE, withFate } from '../actions.ts'
 import type { Successors } from '../successors.ts'
 import { fenced as stopFenced, senderOf } from './log-steps.ts'
-import { type Log, uuidOf } from './log-pool.ts'
+import { type Log, uuidOf, type Volume } from './log-pool.ts'
 import type { Model } from './model.ts'
 import { cacheOf, isCache, memberOf, nodeName, nodeOf, nodeOfStore, NODES, storeOf } from './record-pool.ts'
 import { meetsPolicy } from './member-steps.ts'
 import { changeRegister, setRegister } from './register-steps.ts'
+import { drained } from './resume-steps.ts'
 import {
   ackedOf,
   type EngineView,
@@ -24,7 +25,7 @@ import {
   setIncarnation,
   type State,
 } from './state.ts'
-import { ANSWER, askFetch, askHello, askPrepare, askPromote, askSeal, greet, keepLog } from './store-asks.ts'
+import { ANSWER, askFetch, askHello, askLearn, askPrepare, askPromote, askSeal, greet, keepLog } from './store-asks.ts'
 
 /** A stopped or opening engine's node claims (again). */
 export function claimSteps(model: Model, out: Successors, node: number): void {
@@ -107,6 +108,7 @@ function gatherSteps(model: Model, out: Successors, node: number): void {
       promoteFirst(model, out, node, storeOf(step.member))
       break
     case 'take':
+      if (promotesVoidName(model, out, node)) break
       take(model, out, node, storeOf(step.member))
       break
     case 'start-empty':
@@ -216,13 +218,6 @@ function powerOff(next: State, node: number): void {
   }
 }
 
-/** 5.3: has everything that older engines of this node sent to the backing come to its end? */
-function drained(model: Model, state: State, node: number): boolean {
-  if (!model.rules.flags.drainsBeforeReturn) return true
-  const { epoch } = model.record(state.engine(node))
-  return !state.backingWrites.some((write) => write.write !== 0 && write.node === node && write.epoch < epoch)
-}
-
 function revoke(model: Model, out: Successors, node: number, of: number): void {
   const { from } = out
   if (of === node || ((from.globals.revoked >> of) & 1) === 1 || !reachesRegister(from, node)) return
@@ -296,19 +291,36 @@ function promoteFirst(model: Model, out: Successors, node: number, store: number
   out.add(action(ACTION.promoteFirst, node, store))
 }
 
+/** 5.1 switched off: what is pending counts as the newer log, whatever the register names. */
+function promotesVoidName(model: Model, out: Successors, node: number): boolean {
+  const { from } = out
+  if (model.rules.flags.leavesVoidNames) return false
+  for (const member of model.record(from.engine(node)).record.members) {
+    const store = storeOf(member)
+    const log = model.volume(from, store)?.log ?? null
+    if (log === null || log.pending === 0 || ((from.engine(node).met >> store) & 1) === 0) continue
+    keepLog(model, out.fork(), store, model.logs.promote(log))
+    out.add(action(ACTION.promoteFirst, node, store))
+    return true
+  }
+  return false
+}
+
 /** S3: the own cache holds that log, or begins a copy of it. */
 function take(model: Model, out: Successors, node: number, store: number): void {
   const { from } = out
   const engine = from.engine(node)
-  const log = model.volume(from, store)?.log ?? null
-  if (log === null || !drained(model, from, node)) return
+  const held = model.volume(from, store)?.log ?? null
+  if (!drained(model, from, node)) return
+  // Only with a switch anything is taken from a store that holds nothing.
+  const log = held ?? model.logs.freshLog(model.record(engine).logName)
   if (!isCache(store)) {
     if (!reaches(from, node, store)) {
       leaveOut(out, node, store)
       return
     }
     const volume = model.volume(from, store)
-    if (volume !== null && askFetch(model, volume, senderOf(model, engine), log.trimmed + 1) > ANSWER.already) return
+    if (volume !== null && held !== null && askFetch(model, volume, senderOf(model, engine), log.trimmed + 1) > ANSWER.already) return
   }
   const next = out.fork()
   const after = next.engine(node)
@@ -349,7 +361,7 @@ function isPrepared(model: Model, state: State, node: number, store: number): bo
   const engine = state.engine(node)
   const { logName, incarnations } = model.record(engine)
   const { incarnation } = state.store(store)
-  const isListed = incarnation === incarnations[store] || !model.rules.flags.checksIncarnation
+  const isListed = incarnation === incarnations[store]
   return ((engine.met >> store) & 1) === 1 && isListed && model.volume(state, store)?.log?.name === logName
 }
 
@@ -400,6 +412,10 @@ function prepareStep(model: Model, out: Successors, node: number, store: number)
   const volume = model.volume(from, store)
   if (volume === null || volume.log === null) return
   const { epoch, logName } = model.record(engine)
+  if (!isOwn && !model.rules.flags.keepsUntilOwned && volume.log.name === logName) {
+    startsAnew(model, out, node, store)
+    return
+  }
   if (!isOwn) {
     const { last, lastBatch } = log
     const answer = askPrepare(model, volume, senderOf(model, engine), { authoritative: logName, name: epoch, last, lastBatch })
@@ -413,6 +429,16 @@ function prepareStep(model: Model, out: Successors, node: number, store: number)
   next.engine(node).met |= 1 << store
   if (isOwn) next.engine(node).log = prepared.id
   out.add(action(ACTION.prepare, node, store))
+}
+
+/** 5.2 switched off: the old log goes before the new one is owned. */
+function startsAnew(model: Model, out: Successors, node: number, store: number): void {
+  const engine = out.from.engine(node)
+  const log = model.log(engine)
+  const volume = model.volume(out.from, store) as Volume
+  if (askLearn(model, volume, senderOf(model, engine), model.logs.emptyLog(log, log.trimmed)) !== ANSWER.done) return
+  keepLog(model, out.fork(), store, model.logs.emptyLog(log, log.trimmed))
+  out.add(action(ACTION.learnAtOpen, node, store))
 }
 
 function incarnationIn(engine: EngineView, store: number): number {
@@ -450,7 +476,7 @@ function own(model: Model, out: Successors, node: number): void {
   }
   const ownMember = memberOf(cacheOf(node), ownCache(from, node).incarnation)
   const members = membersOfNewLog(joined, ownMember)
-  const unreachable = record.members.filter((member) => !members.some((other) => other.storeUuid === member.storeUuid))
+  const unreachable = record.members.filter((member) => !members.some((other) => sameMember(other, member)))
   const isEmpty = log.last === log.trimmed
   const phase = meetsPolicy(model, node, engine.joined) ? 'WriteBack' : isEmpty ? 'WriteThrough' : 'DrainWT'
   const lastSeq = Math.max(log.last, record.lastSeq)

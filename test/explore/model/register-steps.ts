@@ -99,6 +99,7 @@ function settleOpenChange(model: Model, out: Successors, node: number): void {
   if (settlement(model, engine.record, engine.record, false, 'unmoved') !== 'unsettled') {
     next.engine(node).intent = 0
     next.engine(node).found = 0
+    if (engine.mode === MODE.handing) next.engine(node).mode = MODE.serving
     out.add(action(ACTION.readsOldValue, node))
     return
   }
@@ -136,6 +137,8 @@ export function settle(model: Model, next: State, node: number, seen: number): v
   engine.intent = 0
   engine.found = 0
   engine.current = 1
+  // A hand-over that did not take effect.
+  if (engine.mode === MODE.handing) engine.mode = MODE.serving
   if (engine.mode === MODE.renaming) {
     if (record.logName === record.epoch) ownNewLog(model, next, node)
     return

@@ -1,19 +1,29 @@
 // Steps of an engine that dies and of the one that its holder starts next: what becomes of the epoch the product says
 // (protocol/restart-table.ts), and then, step by step, how all copies are made equal (protocol/resume-table.ts).
 import { decide } from '../../../csi-driver/protocol/decision-table.ts'
-import { removeMember } from '../../../csi-driver/protocol/register-transitions.ts'
+import { fenced as fencedEntry, removeMember } from '../../../csi-driver/protocol/register-transitions.ts'
 import { restartFacts } from '../../../csi-driver/protocol/restart-table.ts'
 import { type ResumeInput, type ResumeStep, resumeStep } from '../../../csi-driver/protocol/resume-table.ts'
+import type { Unfenced } from '../../../csi-driver/register/record.ts'
 import type { RegisterIntent } from '../../../csi-driver/register/settlement.ts'
 import { ACTION, action } from '../actions.ts'
 import type { Successors } from '../successors.ts'
 import type { Log, Volume } from './log-pool.ts'
 import { fenced, senderOf } from './log-steps.ts'
-import { meetsPolicy } from './member-steps.ts'
 import type { Model } from './model.ts'
-import { cacheOf, isCache, memberOf, storeOf } from './record-pool.ts'
+import { cacheOf, isCache, memberOf, nodeOf, storeOf } from './record-pool.ts'
 import { changeRegister, ownLogOf, serve } from './register-steps.ts'
-import { MODE, ownCache, reaches, setAcked, setIncarnation, type State, VIOLATION, WRITE, WRITES } from './state.ts'
+import {
+  MODE,
+  ownCache,
+  reaches,
+  setAcked,
+  setIncarnation,
+  type State,
+  VIOLATION,
+  WRITE,
+  WRITES,
+} from './state.ts'
 import { ANSWER, askAppend, askFetch, askHello, askPromote, askTrim, greet, keepLog } from './store-asks.ts'
 
 const INTENT: RegisterIntent = { change: 'explored', expectedRv: 1, baseEpoch: 1, registerNonce: '', changeId: 'own' }
@@ -69,7 +79,10 @@ export function resumeSteps(model: Model, out: Successors, node: number): void {
   for (let store = 0; members >> store > 0; store++) {
     if (((members & ~engine.met) >> store) & 1 && !isCache(store)) meet(model, out, node, store)
   }
-  if (engine.intent === 0) carryOut(model, out, node, stepOf(model, from, node))
+  if (engine.intent !== 0) return
+  const [entry] = model.record(engine).record.unfenced
+  if (entry === undefined) carryOut(model, out, node, stepOf(model, from, node))
+  else removeEntry(model, out, node, entry)
 }
 
 function carryOut(model: Model, out: Successors, node: number, step: ResumeStep): void {
@@ -121,13 +134,13 @@ function stepOf(model: Model, state: State, node: number): ResumeStep {
   })
   const { incarnation, volume } = ownCache(state, node)
   const key = `${node} ${engine.record} ${engine.handedOver} ${volume} ${incarnation} ${parts.join()}`
-  return model.resumeStep(key, () => resumeStep(inputOf(model, state, node), model.rules.tables.resume))
+  return model.resumeStep(key, () => resumeStep(inputOf(model, state, node), model.rules.resumeTables))
 }
 
 function inputOf(model: Model, state: State, node: number): ResumeInput {
   const engine = state.engine(node)
   const { record } = model.record(engine)
-  const own = ownLogOf(model, state, node)
+  const own = ownLog(model, state, node)
   const others = record.members.filter((member) => storeOf(member) !== cacheOf(node))
   return {
     record,
@@ -149,6 +162,14 @@ function inputOf(model: Model, state: State, node: number): ResumeInput {
       }
     }),
   }
+}
+
+/** Of a new owner what its cache holds of earlier epochs means nothing. */
+function ownLog(model: Model, state: State, node: number): Log | null {
+  const engine = state.engine(node)
+  const volume = model.volume(state, cacheOf(node))
+  const isOld = engine.handedOver === 1 && volume?.state.epoch !== model.record(engine).epoch
+  return isOld ? null : (volume?.log ?? null)
 }
 
 function ownView(log: Log): ResumeInput['own'] {
@@ -192,15 +213,10 @@ function promote(model: Model, out: Successors, node: number, store: number): vo
 
 function remove(model: Model, out: Successors, node: number, store: number): void {
   const engine = out.from.engine(node)
-  const { record, members } = model.record(engine)
+  const { record } = model.record(engine)
   const listed = record.members.find((member) => storeOf(member) === store)
   if (listed === undefined) return
-  // Fewer copies than wanted: what follows is acknowledged from the backing, too (4.1).
-  const degrades = record.phase === 'WriteBack' && !meetsPolicy(model, node, members & ~(1 << store))
-  const proposed = model.records.changed(engine.record, `resume-remove ${store} ${degrades}`, (old) => {
-    const without = removeMember(old, listed)
-    return degrades ? { ...without, phase: 'DrainWT' } : without
-  })
+  const proposed = model.records.changed(engine.record, `resume-remove ${store}`, (old) => removeMember(old, listed))
   const before = (next: State): void => {
     next.engine(node).met &= ~(1 << store)
   }
@@ -214,11 +230,12 @@ function adopt(model: Model, out: Successors, node: number, store: number): void
   if (volume === null || volume.log === null || !reaches(from, node, store)) return
   const { log } = volume
   const engine = from.engine(node)
-  const own = ownLogOf(model, from, node) ?? null
+  const own = ownLog(model, from, node)
   const next = out.fork()
   const cache = ownCache(next, node)
-  if (own === null || model.volume(from, cacheOf(node))?.state.epoch === 0) {
-    cache.volume = model.logs.volumeOf(0, 0, 0, model.logs.emptyLog(log, log.trimmed)).id
+  if (own === null) {
+    const { epoch } = model.record(engine)
+    cache.volume = model.logs.volumeOf(epoch, epoch, 0, model.logs.emptyLog(log, log.trimmed)).id
     out.add(action(ACTION.gather, node, store))
     return
   }
@@ -253,19 +270,47 @@ function trim(model: Model, out: Successors, node: number, { store, seq }: { sto
   out.add(action(ACTION.trim, node, store, seq))
 }
 
+/**
+ * 6: what was handed over, settled, is itself the evidence that the old owner had closed the backing. The node acquires the
+ * backing first: only a change that is settled after a fence of the node was lifted shows that nobody has set it anew.
+ */
+function removeEntry(model: Model, out: Successors, node: number, entry: Unfenced): void {
+  if (!drained(model, out.from, node)) return
+  const engine = out.from.engine(node)
+  const proposed = model.records.changed(engine.record, `closed ${entry.node} ${entry.epoch}`, (record) =>
+    fencedEntry(record, entry, 'closed'),
+  )
+  const before = (next: State): void => {
+    next.globals.cutOff &= ~(1 << node)
+  }
+  changeRegister(model, out, node, { action: action(ACTION.removeEntry, node, nodeOf(entry.node)), proposed, before })
+}
+
+/** 5.3: has everything that older engines of this node sent to the backing come to its end? */
+export function drained(model: Model, state: State, node: number): boolean {
+  if (!model.rules.flags.drainsBeforeReturn) return true
+  const { epoch } = model.record(state.engine(node))
+  return !state.backingWrites.some((write) => write.write !== 0 && write.node === node && write.epoch < epoch)
+}
+
 /** All copies are equal: the run is persisted, and the volume serves. */
 function resumed(model: Model, out: Successors, node: number): void {
+  const own = ownLogOf(model, out.from, node)
+  if (own === null) return
   const next = out.fork()
   const engine = next.engine(node)
   const { epoch, members, logName } = model.record(engine)
-  const own = ownLogOf(model, next, node)
-  if (own === null) return
   const log = own.pending === logName ? model.logs.promote(own) : model.logs.withoutPending(own)
   ownCache(next, node).volume = model.logs.volumeOf(epoch, epoch, engine.run, log).id
   engine.mode = MODE.serving
   engine.log = log.id
   engine.met = 0
-  engine.handedOver = 0
+  if (engine.handedOver === 1) {
+    // The own cache holds everything, and is waited for until the register lists it.
+    engine.joined = 1 << cacheOf(node)
+    engine.handedOver = 0
+    setAcked(engine, cacheOf(node), log.last)
+  }
   for (let store = 0; members >> store > 0; store++) {
     if ((members >> store) & 1 && (!isCache(store) || store === cacheOf(node))) setAcked(engine, store, log.last)
   }

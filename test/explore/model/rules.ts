@@ -6,7 +6,6 @@ import {
   type AcknowledgeFacts,
   acknowledgeDecision,
   COPY_ROWS,
-  type CopyFacts,
 } from '../../../csi-driver/protocol/acknowledge-table.ts'
 import {
   BACKING_WRITE_ROWS,
@@ -25,8 +24,9 @@ import {
 import { decide, type FactDomain } from '../../../csi-driver/protocol/decision-table.ts'
 import { DISCARD_ROWS } from '../../../csi-driver/protocol/discard-table.ts'
 import { GATHER_TABLES } from '../../../csi-driver/protocol/gather-table.ts'
-import { MEMBERSHIP_TABLES } from '../../../csi-driver/protocol/membership-table.ts'
-import { RESUME_TABLES } from '../../../csi-driver/protocol/resume-table.ts'
+import { HAND_OVER_ROWS } from '../../../csi-driver/protocol/hand-over-table.ts'
+import { MEMBERSHIP_TABLES, type MembershipTables } from '../../../csi-driver/protocol/membership-table.ts'
+import { RESUME_TABLES, type ResumeTables } from '../../../csi-driver/protocol/resume-table.ts'
 import { SERVE_ROWS, type ServeFacts } from '../../../csi-driver/protocol/lease.ts'
 import {
   PERMISSION_ROWS,
@@ -54,33 +54,43 @@ export const PRODUCT_TABLES = {
   discard: DISCARD_ROWS,
   restart: RESTART_ROWS,
   settlement: SETTLEMENT_ROWS,
-  resume: RESUME_TABLES,
-  membership: MEMBERSHIP_TABLES,
+  handOver: HAND_OVER_ROWS,
+  resumeOwn: RESUME_TABLES.own,
+  resumeMember: RESUME_TABLES.member,
+  memberRemove: MEMBERSHIP_TABLES.remove,
+  memberLearn: MEMBERSHIP_TABLES.learn,
+  memberAdd: MEMBERSHIP_TABLES.add,
+  memberAction: MEMBERSHIP_TABLES.action,
 }
 export type Tables = typeof PRODUCT_TABLES
+export type TableName = keyof Tables
 
-/** What an engine does between two decisions; every flag stands for a rule, and is true in the product. */
+/** The tables with other decisions in some rows, each named `table/label`. */
+export function withRows(tables: Tables, changes: Readonly<Record<string, unknown>>): Tables {
+  const changed: Record<string, readonly { readonly label: string }[]> = { ...tables }
+  for (const [path, then] of Object.entries(changes)) {
+    const [table = '', label = ''] = path.split('/')
+    const rows = changed[table]
+    if (rows === undefined || !rows.some((row) => row.label === label)) throw new Error(`there is no row ${path}`)
+    changed[table] = rows.map((row) => (row.label === label ? { ...row, then } : row))
+  }
+  return changed as unknown as Tables
+}
+
+/** What an engine does between two decisions; every flag stands for a rule, and is as the product is. */
 export const PRODUCT_FLAGS = {
-  /** 2.1: answers of a store in another life than the one that is meant are dropped, at HELLO and in leases. */
-  checksIncarnation: true,
-  /** 2.1: nothing is gathered from, and no seal asked of, a store in another life than the listed one. */
-  checksIncarnationAtOpen: true,
   /** 2.8: a learner behind the trim point begins anew at it. */
   learnerJumps: true,
-  /** 3.1: a predecessor's backing I/O has ended before the next engine begins. */
-  waitsForBacking: true,
-  /** S2: evidence is what somebody did, not what he hopes. */
-  fencesEvery: true,
-  fencesPredecessor: true,
   /** 5.3: the I/O of older engines of the own node has drained before a fence of the node is lifted. */
   drainsBeforeReturn: true,
-  /** 6: no backing write of the old owner is in flight at a hand-over. */
-  handsOverIdle: true,
-  /** 2.3: no read of a block while a write past the log is on its way to it. Matters only where such writes break 2.3. */
+  /** 5.1: a claimant leaves a pending name alone that the register does not name. */
+  leavesVoidNames: true,
+  /** 5.2: an opener gives a log a new name; it does not begin it anew. */
+  keepsUntilOwned: true,
+  /** 2.3: no read, and no destage, of a block while a write past the log is on its way to it; only where 2.3 is broken. */
   readsWaitForBypass: true,
-  /** 2.3: no destage of a block at the same time; likewise. */
   destageWaitsForBypass: true,
-  /** 2.3: there is no such record. */
+  /** 2.3: there is no record of a write past the log. */
   supersedes: 'never' as 'never' | 'before' | 'after',
 }
 export type Flags = typeof PRODUCT_FLAGS
@@ -99,7 +109,6 @@ const ACKNOWLEDGE: FactDomain<AcknowledgeFacts> = {
 /** Positions in the domain of `change`. */
 export const CHANGE = { none: 0, keeps: 1, freezes: 2 } as const
 
-const COPY: FactDomain<CopyFacts> = { holds: NO_YES, store: ['lost', 'same'] }
 const BACKING_WRITE: FactDomain<BackingWriteFacts> = {
   epoch: ['present', 'fenced'],
   kind: ['destage', 'through'],
@@ -151,8 +160,11 @@ const REVOKE: FactDomain<RevokeFacts> = {
 export class Rules {
   readonly tables: Tables
   readonly flags: Flags
+  readonly resumeTables: ResumeTables
+  readonly membershipTables: MembershipTables
+  /** 2.1: is what a store says in another life than the one that is meant taken for the member's word? */
+  readonly acceptsOtherLife: boolean
   readonly acknowledge
-  readonly copy
   readonly backingWrite
   readonly read
   readonly trimRule
@@ -164,8 +176,15 @@ export class Rules {
   constructor(tables: Tables = PRODUCT_TABLES, flags: Flags = PRODUCT_FLAGS) {
     this.tables = tables
     this.flags = flags
+    this.resumeTables = { own: tables.resumeOwn, member: tables.resumeMember }
+    this.membershipTables = {
+      remove: tables.memberRemove,
+      learn: tables.memberLearn,
+      add: tables.memberAdd,
+      action: tables.memberAction,
+    }
+    this.acceptsOtherLife = decide(tables.copy, { holds: true, store: 'lost' }).then === 'counts'
     this.acknowledge = new Tabulated(ACKNOWLEDGE, (facts) => acknowledgeDecision(facts, tables.acknowledge).then)
-    this.copy = new Tabulated(COPY, (facts) => decide(tables.copy, facts).then)
     this.backingWrite = new Tabulated(BACKING_WRITE, (facts) => backingWriteDecision(facts, tables.backingWrite))
     this.read = new Tabulated(READ, (facts) => readDecision(facts, tables.read))
     this.trimRule = new Tabulated(TRIM_RULE, (facts) => mayTrim(facts, tables.trimRule))

@@ -40,6 +40,8 @@ export const MODE = {
   /** Restarted, or was handed the volume: makes all members equal. */
   resuming: 3,
   serving: 4,
+  /** Has stopped and asked the register to name another owner; what became of that is not known. */
+  handing: 5,
 } as const
 
 export const WRITE = { unissued: 0, pending: 1, onBacking: 2, answered: 3, undecided: 4 } as const
