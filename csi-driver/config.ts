@@ -14,6 +14,8 @@ import {
   textSetting,
 } from '../base/setting-kinds.ts'
 import type { SettingProblem, SettingsOf } from '../base/settings.ts'
+import { NODE_NAME_ALLOWED, NODE_NAME_CHARACTERS_MAX, replicationSchema } from './config-replication.ts'
+import { NODE_NAME_PATTERN } from './io/peer-network.ts'
 import { BLOCK_BYTES, GIB, KIB, MIB, roundDown, roundUp, type Bytes } from '../base/units.ts'
 
 /** Part of file, socket and device names, and of Kubernetes names later: a DNS label. */
@@ -107,13 +109,14 @@ export const serveSchema = {
   stateDir: stateDirSetting,
   node: textSetting({
     default: null,
-    maxLength: 253,
-    pattern: /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/,
-    allowed: 'a host name',
+    maxLength: NODE_NAME_CHARACTERS_MAX,
+    pattern: NODE_NAME_PATTERN,
+    allowed: NODE_NAME_ALLOWED,
     defaultText: 'the host name',
-    help: 'Name of this host in the register.',
+    help: 'Name of this host in the register; with peers the one that its certificate names.',
     why: 'For hosts whose name changes or is not unique among those that can reach the backing.',
   }),
+  ...replicationSchema,
   formatCache: switchSetting({
     help: 'Overwrite what the cache path holds. Never formats a Forebay cache with dirty data.',
     why: 'Foreign content is refused otherwise: a wrong path must not cost a disk.',
@@ -165,6 +168,28 @@ export const serveSchema = {
 } as const
 
 export type ServeSettings = SettingsOf<typeof serveSchema>
+
+/** Longest fence command; it is handed to a shell. */
+const FENCE_COMMAND_CHARACTERS_MAX = 4096
+
+export const takeoverSchema = {
+  fenceCommand: textSetting({
+    default: '',
+    maxLength: FENCE_COMMAND_CHARACTERS_MAX,
+    pattern: /^[^\0\n]*$/,
+    allowed: 'a shell command of one line',
+    defaultText: 'none',
+    help: 'Fences the old owner; gets VOLUME, NODE and EPOCH in its environment. Exit 0: that host is off. 10: cut from the backing, for reads and writes. Anything else: not fenced, no takeover.',
+    why: 'Two writers on one backing destroy it. Only you know how a host is switched off or cut from your storage.',
+  }),
+  fenced: switchSetting({
+    help: 'You have cut the old owner from the backing yourself; counts like exit 10 of a fence command.',
+    why: 'For a host that is known to be off or cut. Every promise that it may still rely on is waited out.',
+  }),
+  ...serveSchema,
+} as const
+
+export type TakeoverSettings = SettingsOf<typeof takeoverSchema>
 
 /** Superblock slots in front of the log (docs/formats/journal.md). */
 export const CACHE_HEADER_BYTES = 32 * KIB
@@ -223,7 +248,13 @@ export function cacheBytesFor(cacheSize: Bytes | null, found: CacheFound): Bytes
 /** Problems between settings that need nothing but the settings. */
 export function joinedProblems(volume: string, settings: ServeSettings): SettingProblem[] {
   const problems: SettingProblem[] = []
-  if (settings.resource === 'memory' && settings.writePolicy === 'write-back' && !settings.allowVolatile) {
+  const replicas = settings.replicas.same + settings.replicas.other
+  if (
+    settings.resource === 'memory' &&
+    settings.writePolicy === 'write-back' &&
+    replicas === 0 &&
+    !settings.allowVolatile
+  ) {
     const problem =
       'memory with write-back loses acknowledged writes with the power; add --allow-volatile to accept that, or use --write-policy write-through'
     problems.push({ where: '--resource', problem })
@@ -233,4 +264,16 @@ export function joinedProblems(volume: string, settings: ServeSettings): Setting
     problems.push({ where: '--accept-data-loss', problem })
   }
   return problems
+}
+
+/** What else `takeover` needs to know. */
+export function takeoverProblems({
+  fenceCommand,
+  fenced,
+}: Pick<TakeoverSettings, 'fenceCommand' | 'fenced'>): SettingProblem[] {
+  if ((fenceCommand === '') !== fenced) return []
+  const problem = fenced
+    ? 'and --fenced say two different things; give one of them'
+    : 'is needed, or --fenced once you have cut the old owner from the backing'
+  return [{ where: '--fence-command', problem }]
 }

@@ -3,7 +3,7 @@
 import { CacheError } from '../base/errors.ts'
 import { createWinstonLog } from '../base/log-winston.ts'
 import { refusalText } from './cli/command.ts'
-import { readServe } from './cli/serve-settings.ts'
+import { readServe, serveCommandOf } from './cli/serve-settings.ts'
 import { ServedVolume } from './engine-process/served-volume.ts'
 import { EXIT_FAILURE, EXIT_NO_RESTART, EXIT_REFUSED } from './holder/exit-status.ts'
 import { leaveProcess } from './io/real/leave-process.ts'
@@ -15,9 +15,10 @@ const STDERR = 2
 const sink = new DescriptorLineSink(STDERR)
 
 async function main(words: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
-  const { plan, problems } = await readServe(words)
+  const command = serveCommandOf(environment)
+  const { plan, problems } = await readServe(words, command)
   if (plan === null) {
-    process.stderr.write(refusalText('serve', problems))
+    process.stderr.write(refusalText(command, problems))
     return EXIT_REFUSED
   }
   const { settings, volume } = plan

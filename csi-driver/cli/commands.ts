@@ -6,6 +6,7 @@ type Load = () => Promise<Command>
 
 export const COMMANDS: ReadonlyMap<string, Load> = new Map<string, Load>([
   ['serve', async () => (await import('./serve.ts')).serveCommand],
+  ['takeover', async () => (await import('./takeover.ts')).takeoverCommand],
   ['status', async () => (await import('./status.ts')).statusCommand],
   ['policy', async () => (await import('./policy.ts')).policyCommand],
   ['drain', async () => (await import('./drain.ts')).drainCommand],

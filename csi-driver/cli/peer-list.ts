@@ -2,7 +2,9 @@
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { CacheError } from '../../base/errors.ts'
-import { statePeersDirectory } from '../observe/state-paths.ts'
+import { parseAddress } from '../../base/setting-kinds.ts'
+import type { NetworkAddress } from '../io/network.ts'
+import { peerSocketPath, statePeersDirectory } from '../observe/state-paths.ts'
 import type { PeerCall, PeerFinding, PeerStatus } from '../peer-process/control-protocol.ts'
 import { ControlClient } from './control-client.ts'
 
@@ -19,6 +21,20 @@ export async function runningPeers(stateDirectory: string): Promise<RunningPeer[
   const names = (await readdir(directory).catch(() => [])).filter((name) => name.endsWith(SOCKET_SUFFIX))
   const found = await Promise.all(names.map((name) => askPeer(path.join(directory, name))))
   return found.filter((one) => one !== null).toSorted((a, b) => (a.status.node < b.status.node ? -1 : 1))
+}
+
+/**
+ * Where the replica store of this very node listens, as an engine beside it reaches it; null where none runs. It may
+ * hold a copy of a volume from the time when another node owned it.
+ */
+export async function ownStoreAddress(stateDirectory: string, node: string): Promise<NetworkAddress | null> {
+  const peer = await askPeer(peerSocketPath(stateDirectory, node)).catch(() => null)
+  if (peer === null) return null
+  peer.client.close()
+  const parsed = parseAddress(peer.status.listen)
+  if (!parsed.ok) return null
+  const { host, port } = parsed.value
+  return { kind: 'tcp', host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host, port }
 }
 
 /** Null when nobody answers: the socket of a process that was killed. */

@@ -6,32 +6,33 @@
 // Not declared by defineCommand: its words are those of `serve`, and so are its messages.
 import { CacheError } from '../../base/errors.ts'
 import type { SettingProblem } from '../../base/settings.ts'
+import { checkTlsTexts, readTlsTexts } from '../io/real/tls-identity.ts'
 import { ObserveServer } from '../observe/http.ts'
 import { EXIT_OK, EXIT_REFUSED, refusalText } from './command.ts'
 import { probePath } from './cache-at-rest.ts'
 import { hostProblems, readHostFacts, resendNotice } from './host-checks.ts'
 import { pathProblems } from './path-checks.ts'
-import { readServe, type ServePlan } from './serve-settings.ts'
+import { readServe, serveCommandOf, type ServePlan } from './serve-settings.ts'
 import type { Terminal } from './terminal.ts'
 
 export async function prepare(words: readonly string[], terminal: Terminal): Promise<number> {
-  const { plan, facts, problems } = await readServe(words)
-  if (plan === null) return refuse(problems, terminal)
+  const command = serveCommandOf(process.env)
+  const refuse = (problems: readonly SettingProblem[]): number => {
+    terminal.err(refusalText(command, problems))
+    return EXIT_REFUSED
+  }
+  const { plan, facts, problems } = await readServe(words, command)
+  if (plan === null) return refuse(problems)
   const host = await readHostFacts()
   const lacking = hostProblems(host)
-  if (lacking.length > 0) return refuse(lacking, terminal)
+  if (lacking.length > 0) return refuse(lacking)
   const found = [...pathProblems(facts), ...(await metricsProblems(plan))]
-  if (found.length === 0) found.push(...(await contentProblems(plan)))
-  if (found.length > 0) return refuse(found, terminal)
+  if (found.length === 0) found.push(...(await contentProblems(plan)), ...tlsProblems(plan))
+  if (found.length > 0) return refuse(found)
   const notice = resendNotice(host.kernelRelease)
   if (notice !== null) terminal.err(`forebay: ${notice}\n`)
   terminal.out(`${[plan.volume, plan.runDirectory, ...plan.lockFiles].join('\n')}\n`)
   return EXIT_OK
-}
-
-function refuse(problems: readonly SettingProblem[], terminal: Terminal): number {
-  terminal.err(refusalText('serve', problems))
-  return EXIT_REFUSED
 }
 
 /** Listens for a moment, so that a port in use is said now and not by an engine. */
@@ -45,6 +46,21 @@ async function metricsProblems({ settings }: ServePlan): Promise<SettingProblem[
   } catch (error) {
     const reason = error instanceof CacheError ? error.message : String(error)
     return [{ where: '--metrics', problem: `is not usable: ${reason}; give an address of this host and a free port` }]
+  }
+}
+
+/** Certificates that no peer would accept, said now and not by an engine. */
+function tlsProblems({ settings, node }: ServePlan): SettingProblem[] {
+  const { tlsDir } = settings
+  if (tlsDir === null) return []
+  try {
+    const identity = checkTlsTexts(readTlsTexts(tlsDir), tlsDir, Date.now())
+    if (identity.node === node) return []
+    const problem = `holds the certificate of another node; say --node ${identity.node} or put that of ${node} there`
+    return [{ where: '--tls-dir', problem }]
+  } catch (error) {
+    if (!(error instanceof CacheError)) throw error
+    return [{ where: '--tls-dir', problem: `is not usable: ${error.message}. ${error.remedy ?? ''}`.trim() }]
   }
 }
 

@@ -2,6 +2,7 @@
 // follows from both. The engine process reads the same words in the same way, so that both always agree.
 import { readFile } from 'node:fs/promises'
 import os from 'node:os'
+import path from 'node:path'
 import { readSettings, type SettingProblem, splitArguments, type GivenFile } from '../../base/settings.ts'
 import type { Bytes } from '../../base/units.ts'
 import {
@@ -11,8 +12,13 @@ import {
   serveSchema,
   type ServeSettings,
   splitCache,
+  takeoverProblems,
+  takeoverSchema,
+  type TakeoverSettings,
 } from '../config.ts'
+import { replicationProblems } from '../config-replication.ts'
 import { readConfigText } from '../config-file.ts'
+import { NODE_NAME_PATTERN } from '../io/peer-network.ts'
 import { runDirectory, storageLockFile, volumeLockFile } from '../holder/run-directory.ts'
 import { SOCKET_NEW_SUFFIX, SOCKET_PATH_BYTES_MAX } from '../observe/control-server.ts'
 import { controlSocketPath } from '../observe/state-paths.ts'
@@ -21,9 +27,26 @@ import type { ServeFacts } from './path-checks.ts'
 import { readHostTables, readPathFacts, type PathFacts } from './path-facts.ts'
 import { stateDirectoryOf } from './volume-call.ts'
 
+/** `takeover` is `serve` with a fence for the node that owns the volume. */
+export type ServeCommand = 'serve' | 'takeover'
+
+/** The holder tells its engines in this variable which of both it is. */
+export const COMMAND_VARIABLE = 'FOREBAY_COMMAND'
+
+export function serveCommandOf(environment: NodeJS.ProcessEnv): ServeCommand {
+  return environment[COMMAND_VARIABLE] === 'takeover' ? 'takeover' : 'serve'
+}
+
+/** none: no other node is fenced. told: the user has done it. */
+export type FencePlan = { readonly kind: 'none' | 'told' } | { readonly kind: 'command'; readonly command: string }
+
 /** Everything that is decided before the volume is opened. */
 export interface ServePlan {
+  readonly command: ServeCommand
   readonly volume: string
+  readonly fence: FencePlan
+  /** Absolute: of this host alone, or shared. */
+  readonly registerDirectory: string
   readonly settings: ServeSettings
   /** Name of this host in the register. */
   readonly node: string
@@ -48,10 +71,12 @@ export type ServeReading =
  * Reads and decides; opens nothing but files in /proc, /sys and the configuration. Problems of the words come first:
  * paths are looked at only when the words are right.
  */
-export async function readServe(words: readonly string[]): Promise<ServeReading> {
-  const given = splitArguments(serveSchema, words)
+export async function readServe(words: readonly string[], command: ServeCommand): Promise<ServeReading> {
+  const given = splitArguments(command === 'takeover' ? takeoverSchema : serveSchema, words)
   const file = await readConfigFile(given.flags.find(({ name }) => name === 'config')?.text)
-  const read = readSettings(serveSchema, { flags: given.flags, file: file !== null && 'name' in file ? file : null })
+  const input = { flags: given.flags, file: file !== null && 'name' in file ? file : null }
+  const takeover = command === 'takeover' ? readSettings(takeoverSchema, input) : null
+  const read = takeover ?? readSettings(serveSchema, input)
   const { settings } = read
   const volume = given.positionals[0] ?? ''
   const problems = [
@@ -60,8 +85,20 @@ export async function readServe(words: readonly string[]): Promise<ServeReading>
     ...(file !== null && 'where' in file ? [file] : []),
     ...read.problems,
   ]
-  if (problems.length === 0) problems.push(...joinedProblems(volume, settings), ...nameProblems(volume, settings))
-  return problems.length > 0 ? refused(problems) : decide(volume, settings)
+  if (problems.length === 0) {
+    problems.push(
+      ...joinedProblems(volume, settings),
+      ...nameProblems(volume, settings),
+      ...replicationProblems(settings.node ?? os.hostname(), settings),
+      ...(takeover === null ? [] : takeoverProblems(takeover.settings)),
+    )
+  }
+  if (problems.length > 0) return refused(problems)
+  return decide(volume, settings, { command, fence: takeover === null ? { kind: 'none' } : fenceOf(takeover.settings) })
+}
+
+function fenceOf({ fenceCommand, fenced }: TakeoverSettings): FencePlan {
+  return fenced ? { kind: 'told' } : { kind: 'command', command: fenceCommand }
 }
 
 const refused = (problems: readonly SettingProblem[]): ServeReading => ({ plan: null, facts: null, problems })
@@ -76,8 +113,6 @@ async function readConfigFile(name: string | undefined): Promise<GivenFile | Set
   }
 }
 
-const NODE_NAME = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$/
-
 /** Problems of names that are made from the settings. */
 function nameProblems(volume: string, settings: ServeSettings): SettingProblem[] {
   const problems: SettingProblem[] = []
@@ -89,7 +124,7 @@ function nameProblems(volume: string, settings: ServeSettings): SettingProblem[]
       problem: `is too long for a socket below it, by ${excess} characters; give a shorter path`,
     })
   }
-  if (settings.node === null && !NODE_NAME.test(os.hostname())) {
+  if (settings.node === null && !NODE_NAME_PATTERN.test(os.hostname())) {
     problems.push({
       where: '--node',
       problem: `is needed: the host name is no usable name hostname=${JSON.stringify(os.hostname())}`,
@@ -98,7 +133,11 @@ function nameProblems(volume: string, settings: ServeSettings): SettingProblem[]
   return problems
 }
 
-async function decide(volume: string, settings: ServeSettings): Promise<ServeReading> {
+async function decide(
+  volume: string,
+  settings: ServeSettings,
+  asked: Pick<ServePlan, 'command' | 'fence'>,
+): Promise<ServeReading> {
   const tables = await readHostTables()
   const stateDirectory = stateDirectoryOf(settings.stateDir)
   const backing = await readPathFacts(settings.backing, tables)
@@ -107,7 +146,9 @@ async function decide(volume: string, settings: ServeSettings): Promise<ServeRea
   const split = splitCache(cacheBytes, settings.dirtyLimit)
   if ('where' in split) return refused([split])
   const plan: ServePlan = {
+    ...asked,
     volume,
+    registerDirectory: settings.register === null ? `${stateDirectory}/registers` : path.resolve(settings.register),
     settings,
     node: settings.node ?? os.hostname(),
     backing,

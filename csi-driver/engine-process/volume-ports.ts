@@ -5,8 +5,18 @@ import { rm } from 'node:fs/promises'
 import type { EventLog } from '../../base/log.ts'
 import { createPrng } from '../../base/prng.ts'
 import type { ServePlan } from '../cli/serve-settings.ts'
-import type { Doubt, Doubts, VolumePorts, VolumeSettings, WriteCacheSwitch } from '../engine/volume-settings.ts'
+import type {
+  Doubt,
+  Doubts,
+  ReplicationSettings,
+  VolumePorts,
+  VolumeSettings,
+  WriteCacheSwitch,
+} from '../engine/volume-settings.ts'
+import { CommandFence } from '../fencing/command-fence.ts'
+import type { Fence } from '../fencing/fence.ts'
 import { noFence } from '../fencing/no-fence.ts'
+import { toldFence } from '../fencing/told-fence.ts'
 import { RUN_DOUBT_PREFIX } from '../holder/run-directory.ts'
 import { SystemAlignedMemory } from '../io/real/aligned-memory.ts'
 import { openCacheStorage } from '../io/real/cache-file.ts'
@@ -16,10 +26,12 @@ import { openBacking } from '../io/real/open-backing.ts'
 import { openDescriptor } from '../io/real/open-descriptor.ts'
 import { systemFiles } from '../io/real/small-files.ts'
 import { systemClock, systemTimers } from '../io/real/system-clock.ts'
+import { TlsNetwork } from '../io/real/tls-network.ts'
+import { ownStoreAddress } from '../cli/peer-list.ts'
 import { decodeLastStatus } from '../observe/last-status.ts'
 import { lastStatusPath } from '../observe/state-paths.ts'
 import { FileRegister } from '../register/file-register.ts'
-import { registerPathsOf } from '../register/register-paths.ts'
+import { registerPathsIn } from '../register/register-paths.ts'
 
 export interface OpenedPorts {
   readonly ports: VolumePorts
@@ -65,7 +77,7 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
       randomBytes(buffer.length).copy(buffer)
     },
   }
-  const register = new FileRegister({ processes, paths: registerPathsOf(plan.stateDirectory), volume: plan.volume })
+  const register = new FileRegister({ processes, paths: registerPathsIn(plan.registerDirectory), volume: plan.volume })
   const cacheFill = settings.resource === 'memory' ? cache.storage : await openFillStorage(settings.cache, memory)
   const ports: VolumePorts = {
     clock: systemClock,
@@ -80,8 +92,8 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
     register,
     writeCache: options.writeCache,
     doubts: await loadDoubts(plan.runDirectory),
-    network: null,
-    fence: noFence,
+    network: openNetwork(plan, log),
+    fence: fenceOf(plan, processes),
   }
   const atStake = await lastKnown(plan)
   const volumeSettings: VolumeSettings = {
@@ -102,11 +114,29 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
     ...(atStake === null ? {} : { atStake }),
     formatCache: settings.formatCache,
     acceptDataLoss: settings.acceptDataLoss,
-    takeover: false,
-    replication: null,
+    takeover: plan.fence.kind !== 'none',
+    replication: await replicationOf(plan),
     backingChanged: settings.backingChanged === 'refuse' ? 'none' : settings.backingChanged,
   }
   return { ports, settings: volumeSettings, memory, processes, undo }
+}
+
+function openNetwork({ settings }: ServePlan, log: EventLog): TlsNetwork | null {
+  const { tlsDir } = settings
+  return tlsDir === null ? null : new TlsNetwork({ tlsDir, clock: systemClock, log })
+}
+
+function fenceOf({ fence }: ServePlan, processes: RealProcesses): Fence {
+  if (fence.kind === 'told') return toldFence
+  return fence.kind === 'command' ? new CommandFence(processes, fence.command) : noFence
+}
+
+/** Null where no peers were named: the volume is this host's alone. */
+async function replicationOf({ settings, node, stateDirectory }: ServePlan): Promise<ReplicationSettings | null> {
+  const { peer, replicas, domain, register } = settings
+  if (peer.length === 0 && register === null) return null
+  const peers = peer.map(({ address, ...rest }) => ({ ...rest, address: { kind: 'tcp', ...address } as const }))
+  return { peers, ownStore: await ownStoreAddress(stateDirectory, node), domain, wanted: replicas }
 }
 
 /** A file for each doubt in the run directory, which goes with the holder. Changes follow one another. */

@@ -73,7 +73,7 @@ export class Receiver {
     const bufferBytesMax = storedBytesFor(ENVELOPE_BYTES_MAX)
     const bodies = new BodyPool(ports, { bufferBytesMax, bytesMax: bodyBytesMax })
     this.volumeHost = {
-      ...{ store, clock, timers, log, engines, bodies },
+      ...{ node, store, clock, timers, log, engines, bodies },
       shares: this.shares,
       writes: new FairWrites(this.limits.writingBytesMax),
       headerScratch: Buffer.alloc(HEADER_SCRATCH_BYTES),

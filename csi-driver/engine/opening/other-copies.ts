@@ -115,7 +115,8 @@ export class OtherCopies {
   /** Copies the log of `from` into an own journal that holds its beginning or nothing. Rejects where a batch is bad. */
   async fetchInto(journal: Journal, from: OtherCopy): Promise<void> {
     const view = new BatchView()
-    const begin = { batchSeq: journal.lastBatchSeq + 1, previousHash: journal.lastHash }
+    // The journal itself refuses a batch that does not follow its end (CACHE_LOG_DIFFERS).
+    const begin = { batchSeq: journal.lastBatchSeq + 1, previousHash: null }
     await from.session.fetch(begin, async (buffer, start, length) => {
       if (view.parse(buffer, start, length) !== 'ok' || !view.isWhole || view.checkPayload() !== PAYLOAD_OK) {
         throw new CacheError('corrupt', 'CACHE_REPLICA_CORRUPT', `a batch of ${from.member.node} is damaged`)
@@ -126,12 +127,15 @@ export class OtherCopies {
     })
   }
 
-  /** Rule S4, 3.2: every copy gets what it lacks and lets go of what is trimmed; one that cannot follow is left out. */
-  async equalise(journal: Journal): Promise<void> {
-    await this.each('equalise', (copy) => this.equaliseOne(journal, copy))
+  /**
+   * Rule S4, 3.2: every copy gets what it lacks; one that cannot follow is left out. An opener lets nothing go (5.2): what
+   * is trimmed is told by the owner.
+   */
+  async equalise(journal: Journal, trim: 'trim' | 'keep'): Promise<void> {
+    await this.each('equalise', (copy) => this.equaliseOne(journal, copy, trim))
   }
 
-  private async equaliseOne(journal: Journal, { member, session }: OtherCopy): Promise<void> {
+  private async equaliseOne(journal: Journal, { member, session }: OtherCopy, trim: 'trim' | 'keep'): Promise<void> {
     const { log } = session.state
     const { tail } = journal.superblock
     if (log === null || log.lastBatchSeq < tail.batchSeq - 1) throw gapError(member)
@@ -147,7 +151,7 @@ export class OtherCopies {
       // oxlint-disable-next-line eslint/no-await-in-loop -- batches follow one another
       await session.append({ buffer, start: 0, headerBytes, payloadBytes })
     }
-    if (log.tail.batchSeq < tail.batchSeq) await session.trim(tail.batchSeq - 1)
+    if (trim === 'trim' && log.tail.batchSeq < tail.batchSeq) await session.trim(tail.batchSeq - 1)
     await session.refresh()
   }
 

@@ -3,9 +3,10 @@
 import { CacheError } from '../../../base/errors.ts'
 import type { Run } from '../../../base/units.ts'
 import type { Journal } from '../../journal/journal.ts'
-import { removeMember } from '../../protocol/register-transitions.ts'
+import { degradeMember } from '../../protocol/register-transitions.ts'
 import { type ResumeInput, type ResumeMember, type ResumeStep, resumeStep } from '../../protocol/resume-table.ts'
 import { type Member, type RegisterRecord, sameMember } from '../../register/record.ts'
+import { policyMet } from '../replication/copies-wanted.ts'
 import type { OpeningParts } from './opening-parts.ts'
 import type { OtherCopies, OtherCopy } from './other-copies.ts'
 
@@ -13,6 +14,7 @@ export class Resuming {
   private readonly parts: OpeningParts
   private readonly others: OtherCopies
   private readonly damaged = new Set<string>()
+  private readonly diverging = new Set<string>()
   private ofRun: Run = 0
   private contacted = false
 
@@ -56,7 +58,7 @@ export class Resuming {
         await own.trimTo(this.record, step.before - 1)
         return
       case 'equalise':
-        await this.others.equalise(this.journal)
+        await this.others.equalise(this.journal, 'trim')
         return
       case 'corrupt':
         throw this.differError(step.members)
@@ -98,7 +100,8 @@ export class Resuming {
       return { member, answer, found: null, log: null, damaged, diverges: false }
     }
     const { store, state } = copy.session
-    return { member, answer: 'welcome', found: store, log: state.log, damaged, diverges: false }
+    const diverges = this.diverging.has(member.storeUuid)
+    return { member, answer: 'welcome', found: store, log: state.log, damaged, diverges }
   }
 
   private async contact(): Promise<void> {
@@ -120,7 +123,9 @@ export class Resuming {
     } catch (error) {
       if (!(error instanceof CacheError) || error.kind !== 'corrupt') throw error
       ports.log.event('engine.restart.copy_damaged', { node: copy.member.node, reason: error.message }, 'warning')
-      this.damaged.add(copy.member.storeUuid)
+      // Another batch under a number of ours is no damage: neither may be overwritten by guess (3.3).
+      const marks = error.code === 'CACHE_LOG_DIFFERS' ? this.diverging : this.damaged
+      marks.add(copy.member.storeUuid)
     }
     await own.readAgain(this.record)
   }
@@ -129,9 +134,17 @@ export class Resuming {
     const { client, ports } = this.parts
     ports.log.event('engine.restart.member_removed', { node: member.node, storeUuid: member.storeUuid }, 'warning')
     const result = await client.change('remove-member', (record) =>
-      record.members.some((listed) => sameMember(listed, member)) ? removeMember(record, member) : record,
+      record.members.some((listed) => sameMember(listed, member)) ? this.without(record, member) : record,
     )
     if (result === 'fenced') throw this.parts.lostError()
+  }
+
+  /** In write-back only if the policy is still met (4.1). */
+  private without(record: RegisterRecord, member: Member): RegisterRecord {
+    const left = record.members.filter((listed) => listed !== member)
+    const drain = record.phase === 'WriteBack' && !policyMet(this.parts.settings, left)
+    if (drain) this.parts.edges.paused = true
+    return degradeMember(record, member, { drain })
   }
 
   private differError(members: readonly Member[]): CacheError {

@@ -179,7 +179,7 @@ export class VolumeOpening {
     const journal = own.journal as Journal
     const trim = this.others.largestTrim
     if (trim >= journal.superblock.tail.batchSeq) await own.trimTo(this.record, trim)
-    await this.others.equalise(own.journal as Journal)
+    await this.others.equalise(own.journal as Journal, 'keep')
   }
 
   /** S5: the register names the new log, and the volume serves. */

@@ -27,6 +27,8 @@ export class SealOrder implements RunningOrder {
     this.volume = volume
     this.link = link
     this.predecessorOff = predecessorOff
+    // Whoever opens the volume on this very node holds its lock here, which no older engine outlives (rule 5.3).
+    if (link.node === volume.host.node) this.ownEngine = 'ended'
   }
 
   begin(): void {

@@ -12,6 +12,8 @@ import type { HeldStore, HeldVolume } from './store-port.ts'
 import type { VolumeCounters } from './volume-counters.ts'
 
 export interface VolumeHost {
+  /** The store's own node. */
+  readonly node: string
   readonly store: HeldStore
   readonly clock: Clock
   readonly timers: Timers

@@ -51,7 +51,7 @@ describe('flags of serve', () => {
     [['--sector-size', '1024'], '--sector-size is none of 512, 4096'],
     [['--metrics', '9750'], '--metrics is not ADDR:PORT'],
     [['--metrics', 'localhost:99999'], '--metrics has a port above 65535'],
-    [['--node', 'two words'], '--node must be a host name'],
+    [['--node', 'two words'], '--node must be 1 to 253 of'],
     [['--accept-data-loss', 'UPPER'], "--accept-data-loss must be the volume's name"],
     [['--backing-changed', 'yes'], '--backing-changed is none of'],
     [['--busy-poll', '1001'], '--busy-poll is too large; at most 1000'],
