@@ -154,6 +154,14 @@ describe('engines of the own node', () => {
     expect((await opener(rig)).heard).toEqual(['SEALED'])
   })
 
+  test('are not asked about by an opener that lives there itself: it holds the lock that none of them outlives', async () => {
+    const { rig } = await oldStore()
+    const engine = await rig.welcomed({ purpose: 'opener', epoch: 2 }, 'peer')
+    engine.send({ type: 'SEAL', predecessorOff: false })
+    expect(engine.heard).toEqual(['WELCOME', 'SEALED'])
+    expect(rig.engines.asked).toEqual([])
+  })
+
   test('that answer after the opener has gone change nothing', async () => {
     const { rig } = await oldStore()
     rig.engines.hold = true
