@@ -23,8 +23,9 @@ export interface EnginesOfHostParts {
   /** That of the `forebay serve` of this host. */
   readonly stateDirectory: string
   readonly log: EventLog
-  /** Shorter in tests. */
+  /** Shorter, and elsewhere, in tests. */
   readonly limitMs?: Ms
+  readonly lockFileOf?: (volume: string) => string
 }
 
 type Look = { readonly ended: boolean; readonly found: string }
@@ -65,7 +66,8 @@ export class EnginesOfHost implements LocalEngines {
   private async look(volume: string, volumeUuid: string, epoch: Epoch): Promise<Look> {
     const answer = await this.ask(volume, volumeUuid, epoch)
     if (answer.ended) return answer
-    const lock = await takeFileLock(this.parts.processes, volumeLockFile(volume), false)
+    const { processes, lockFileOf = volumeLockFile } = this.parts
+    const lock = await takeFileLock(processes, lockFileOf(volume), false)
     if (lock === 'held') return answer
     // A start at this very moment claims an epoch of its own; it needs no protection from us.
     if (lock !== 'missing') await lock.release()

@@ -1,6 +1,7 @@
 // The process of `forebay peer`, started by bin/forebay with its words. The composition root of the peer's side: here
 // and in peer-process.ts ports meet real adapters.
 import { writeFileSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 import { CacheError } from '../../base/errors.ts'
 import { createWinstonLog } from '../../base/log-winston.ts'
 import { errorText, EXIT_FAILED, EXIT_OK, EXIT_REFUSED, refusalText } from '../cli/command.ts'
@@ -27,7 +28,11 @@ async function main(words: readonly string[]): Promise<number> {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => peer.stop())
   protectFromMemoryPressure()
   try {
-    await peer.run((listen) => process.stdout.write(readyLine(plan, listen)))
+    await peer.run((listen) => {
+      process.stdout.write(readyLine(plan, listen))
+      // For the next start: a process that is killed would leave nothing there.
+      flushCompileCache()
+    })
     return EXIT_OK
   } catch (error) {
     process.stderr.write(errorText(error))
