@@ -11,7 +11,7 @@ import { assert } from '../../../base/assert.ts'
 import type { Bytes, Ms } from '../../../base/units.ts'
 import { sampledEntropy } from './byte-entropy.ts'
 import { LinkEstimate } from './link-estimate.ts'
-import { CLASS_COUNT, classOf, leastCostMs, PayloadClass } from './payload-class.ts'
+import { CLASS_COUNT, classOf, leastCostMs, PayloadClass, SIZE_COUNT, sizeOf } from './payload-class.ts'
 
 /** To begin needs this part of the raw time as gain, and a line that much flatter than fitted. */
 const BEGIN_GAIN_SHARE = 0.05
@@ -20,6 +20,9 @@ const BEGIN_DOUBT = -2
 const END_DOUBT = 1
 /** A probe needs a gain that is possible at all, with a line that much steeper than fitted. */
 const PROBE_DOUBT = 2
+/** After so many batches of one size sent raw, only each LOOK_INTERVAL-th is looked at: a look costs 2 µs. */
+const RAW_STREAK = 32
+const LOOK_INTERVAL = 8
 /** Part of the time until acknowledgement that probes may add. */
 const PROBE_TIME_SHARE = 0.01
 /** What may be saved up for probes, and what a volume begins with. */
@@ -42,6 +45,8 @@ export class AdaptiveChoice {
   private current: PayloadClass | null = null
   /** Whether the payload decided on last is treated otherwise than decided, to see what comes of it. */
   isProbing = false
+  /** Per size: batches sent raw since one was compressed or a probe. */
+  private readonly rawStreaks = new Uint32Array(SIZE_COUNT)
   /** The last probe whose answer has not come. */
   private probe: Probe | null = null
 
@@ -50,6 +55,10 @@ export class AdaptiveChoice {
     this.current = null
     this.isProbing = false
     if (length === 0) return false
+    const size = sizeOf(length)
+    const streak = this.rawStreaks[size] ?? 0
+    this.rawStreaks[size] = streak + 1
+    if (streak >= RAW_STREAK && streak % LOOK_INTERVAL !== 0) return false
     // Where even nothing left to send would not pay, the payload need not be looked at.
     const savedMsMax = this.link.expectedMs(length, PROBE_DOUBT) - this.link.expectedMs(0, PROBE_DOUBT)
     if (savedMsMax <= leastCostMs(length)) return false
@@ -58,6 +67,7 @@ export class AdaptiveChoice {
     this.current = payloadClass
     const compress = this.isWorthIt(payloadClass, length)
     this.isProbing = this.isTimeToProbe(payloadClass, length, compress, savedMsMax)
+    if (compress || this.isProbing) this.rawStreaks[size] = 0
     return compress !== this.isProbing
   }
 

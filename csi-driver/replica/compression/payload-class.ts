@@ -18,7 +18,7 @@ const COST_OUTLIER = 4
 /** Weight of the newest compression in what its class has learnt. */
 const LEARN = 1 / 8
 /** Sizes that share a decision differ by less than a factor of two. */
-const SIZES = 32
+export const SIZE_COUNT = 32
 /** Batches of a class between probes; doubles with each probe that told nothing new. */
 const PROBE_INTERVAL_MIN = 4
 const PROBE_INTERVAL_MAX = 128
@@ -37,8 +37,9 @@ export function leastCostMs(bytes: Bytes): Ms {
   return COST_FACTOR_MIN * usualCostMs(bytes)
 }
 
-function sizeOf(bytes: Bytes): number {
-  return Math.min(SIZES - 1, Math.floor(Math.log2(bytes)))
+/** Number of a size; `bytes` is at least 1. */
+export function sizeOf(bytes: Bytes): number {
+  return Math.min(SIZE_COUNT - 1, Math.floor(Math.log2(bytes)))
 }
 
 export class PayloadClass {
@@ -47,7 +48,7 @@ export class PayloadClass {
   private batchesSinceProbe = 0
   private probeInterval = PROBE_INTERVAL_MIN
   /** Per size: 1 where it was decided to compress. */
-  private readonly compressing = new Uint8Array(SIZES)
+  private readonly compressing = new Uint8Array(SIZE_COUNT)
 
   constructor(number: number) {
     // Pessimistic at first: as if there were nothing to use but the entropy at the upper end of the class.
