@@ -70,7 +70,8 @@ export async function writeSuperblock(storage: Storage, memory: AlignedMemory, s
 
 /** Makes an empty store, whatever stood there; the caller has decided that it may go. Rejects with IoError. */
 export async function formatStore(storage: Storage, memory: AlignedMemory, superblock: StoreSuperblock) {
-  const table = memory.allocate(superblock.slotCount * VOLUME_SLOT_BYTES)
+  // Memory holds whatever stood there before; anything but zeros would count as a damaged slot.
+  const table = memory.allocate(superblock.slotCount * VOLUME_SLOT_BYTES).fill(0)
   // Before the superblocks: a slot of an earlier store never stands under a new one.
   for (let copy = 0; copy < VOLUME_SLOT_COPIES; copy++) {
     await writeRange(storage, table, { length: table.length, position: slotPosition(superblock, 0, copy) })
