@@ -271,7 +271,7 @@ export function takeoverProblems({
   fenceCommand,
   fenced,
 }: Pick<TakeoverSettings, 'fenceCommand' | 'fenced'>): SettingProblem[] {
-  if ((fenceCommand === '') !== fenced) return []
+  if ((fenceCommand === '') === fenced) return []
   const problem = fenced
     ? 'and --fenced say two different things; give one of them'
     : 'is needed, or --fenced once you have cut the old owner from the backing'

@@ -1,5 +1,6 @@
 // S2 and S3 of PROTOCOL.md: does what protocol/gather-table.ts says next, until the claimant holds the log that it may
 // own, or knows that there is nothing to hold: every older engine fenced, the stores sealed, the newest log found.
+import { assert } from '../../../base/assert.ts'
 import { CacheError } from '../../../base/errors.ts'
 import {
   type FenceProof,
@@ -173,10 +174,12 @@ export class Gathering {
     const copy = this.copyOf(step.member)
     const { state } = copy.session
     try {
-      const log = { kind: 'copy', of: state.log as StoredLog, epoch: state.epoch, run: state.run } as const
-      const { journal } = await own.makeLog(this.record, log, false)
+      const of = state.log as StoredLog
+      const { journal } = await own.makeLog(this.record, { kind: 'copy', of }, false)
       await this.others.fetchInto(journal, copy)
-      await own.readAgain(this.record)
+      await own.copyEnds(this.record)
+      const { replayed } = own
+      assert(replayed?.journal.lastBatchSeq === of.lastBatchSeq, `the whole log was copied batches=${of.lastBatchSeq}`)
       return 'copied'
     } catch (error) {
       if (!(error instanceof CacheError) || error.kind !== 'corrupt') throw error

@@ -27,7 +27,7 @@ import type { VolumePorts, VolumeSettings } from '../volume-settings.ts'
 /** Where a new log begins: empty behind what the register knows, or as a copy of one that another store holds. */
 export type NewLog =
   | { readonly kind: 'empty'; readonly logUuid: string }
-  | { readonly kind: 'copy'; readonly of: StoredLog; readonly epoch: number; readonly run: number }
+  | { readonly kind: 'copy'; readonly of: StoredLog }
 
 export class OwnCache {
   private readonly ports: VolumePorts
@@ -117,7 +117,7 @@ export class OwnCache {
       backing: settings.backingIdentity,
       wallMs: ports.clock.wallMs(),
       registerRecord: encodeRecord(record),
-      ...(log.kind === 'empty' ? emptyLog(record, log.logUuid) : copiedLog(log)),
+      ...(log.kind === 'empty' ? emptyLog(record, log.logUuid) : copiedLog(record, log.of)),
     }
     const written = await formatJournal({ storage: ports.cache, memory: ports.memory, superblock })
     const replayed = await this.readLog(record, written)
@@ -138,6 +138,12 @@ export class OwnCache {
     await durable((done) => journal.checkpoint(Math.min(batchSeq, journal.lastBatchSeq), {}, done))
     await this.readLog(record, journal.superblock)
     this.journal = this.replayed?.journal ?? null
+  }
+
+  /** The log of another store stands in the own journal, whole. */
+  async copyEnds(record: RegisterRecord): Promise<void> {
+    await this.change({ epoch: record.epoch, run: 0 })
+    await this.readAgain(record)
   }
 
   /** Batches were copied into the journal: the tables are made from the whole log. */
@@ -216,14 +222,15 @@ function emptyLog(record: RegisterRecord, logUuid: string): Pick<NewJournal, 'lo
   return { logUuid, epoch: record.epoch, run: 0, begin: { batchSeq: 1, seq: record.lastSeq + 1, previousHash: 0n } }
 }
 
-/** The batches to come were written by engines up to the one that the copy's store has heard of last. */
-function copiedLog({
-  of,
-  epoch,
-  run,
-}: NewLog & { kind: 'copy' }): Pick<NewJournal, 'logUuid' | 'epoch' | 'run' | 'begin' | 'lineage'> {
-  const { lineage, tail } = of
-  return { logUuid: lineage.at(-1)?.logUuid ?? '', epoch, run, begin: tail, lineage }
+/**
+ * Under the epoch before the claim's: the batches to come are of such engines, and would be void under a newer run
+ * (journal format, runFirstBatchSeq). Copied, they are vouched for by taking the claim's epoch (`copyEnds`).
+ */
+function copiedLog(
+  record: RegisterRecord,
+  { lineage, tail }: StoredLog,
+): Pick<NewJournal, 'logUuid' | 'epoch' | 'run' | 'begin' | 'lineage'> {
+  return { logUuid: lineage.at(-1)?.logUuid ?? '', epoch: record.epoch - 1, run: 0, begin: tail, lineage }
 }
 
 /** A superblock write or a flush that must succeed for the opening to go on. */

@@ -19,6 +19,7 @@ test('another node opens it with everything that was acknowledged', async () => 
   await cluster.startPeers('node-2', 'node-3')
   const first = await cluster.open('node-1', 1)
   await cluster.time.advance(3000)
+  cluster.shared.backing.hold('write')
   for (let i = 0; i < 20; i += 1) {
     // oxlint-disable-next-line eslint/no-await-in-loop -- in order
     expect((await ask(first, aWrite(i * 4096, i + 1))).result).toBe(0)
@@ -101,6 +102,7 @@ describe('a restarted engine', () => {
     await cluster.startPeers('node-2')
     const volume = await cluster.open('node-1', 1)
     await cluster.time.advance(3000)
+    cluster.shared.backing.hold('write')
     for (let i = 0; i < 10; i += 1) {
       // oxlint-disable-next-line eslint/no-await-in-loop -- in order
       expect(await write(volume, i, i + 1)).toBe(0)
@@ -140,6 +142,7 @@ test('without its own cache the owner gathers from its member after a restart of
   await cluster.startPeers('node-2')
   const volume = await cluster.open('node-1', 1)
   await cluster.time.advance(3000)
+  cluster.shared.backing.hold('write')
   expect(await write(volume, 5, 7)).toBe(0)
   cluster.crash('node-1')
   cluster.machine('node-1').cache.bytes.fill(0)
@@ -153,6 +156,7 @@ test('no copy can be reached: blocked, with the copies that would help, and noth
   await cluster.startPeers('node-2')
   const volume = await cluster.open('node-1', 1)
   await cluster.time.advance(3000)
+  cluster.shared.backing.hold('write')
   expect(await write(volume, 5, 7)).toBe(0)
   cluster.network.cutOff('node-1')
   cluster.stopPeer('node-2')
