@@ -91,9 +91,10 @@ export class SegmentScan {
       return false
     }
     const header = decodeSegmentHeader(this.heads, start)
-    if (header !== null && header.segment === segment && header.storeUuid === this.superblock.storeUuid) {
+    if (header !== null && header.segment === segment) {
       const { logId, ordinal, slotGeneration, firstBatchSeq } = header
-      const isOurs = this.slotOf.get(logId)?.index === header.slot
+      const isThisStore = header.storeUuid === this.superblock.storeUuid
+      const isOurs = isThisStore && this.slotOf.get(logId)?.index === header.slot
       if (isOurs) this.logs.get(logId)?.segments.push({ segment, ordinal, slotGeneration, batchSeq: firstBatchSeq })
       return true
     }

@@ -21,7 +21,8 @@ export const SLOTS = 4
 export const SEGMENTS_START = 64 * 1024 + 2 * SLOTS * BLOCK
 export const VOLUME_UUID = '1'.repeat(32)
 
-export const heapMemory: AlignedMemory = { allocate: (length) => Buffer.alloc(length) }
+/** As memory that was used before. */
+export const heapMemory: AlignedMemory = { allocate: (length) => Buffer.alloc(length, 0xdd) }
 
 interface HeldWrite {
   readonly data: Buffer
