@@ -9,7 +9,9 @@ import { BACKING_WRITE_KIND } from './rules.ts'
 import {
   backingOf,
   BACKING_WRITES,
+  type BackingWriteView,
   BLOCKS,
+  clearBackingWrite,
   destagedOf,
   type EngineView,
   MODE,
@@ -97,19 +99,19 @@ export function trimOwnCache(model: Model, next: State, node: number, trimTo: nu
 export function landingSteps(model: Model, out: Successors): void {
   const { from } = out
   for (let i = 0; i < BACKING_WRITES; i++) {
-    const { write, node } = from.backingWrites[i] as State['backingWrites'][number]
+    const { write, node } = from.backingWrites[i] as BackingWriteView
     if (write === 0) continue
     const isCut = ((from.globals.cutOff >> node) & 1) === 1
     const next = out.fork()
     if (!isCut) land(model, next, i)
-    Object.assign(next.backingWrites[i] as object, { write: 0, node: 0, epoch: 0, run: 0, seq: 0, through: 0 })
+    clearBackingWrite(next.backingWrites[i] as BackingWriteView)
     inOrder(next)
     out.add(action(isCut ? ACTION.fencedOff : ACTION.landed, node, write))
   }
 }
 
 function land(model: Model, next: State, index: number): void {
-  const { write, node, epoch, run, seq, through } = next.backingWrites[index] as State['backingWrites'][number]
+  const { write, node, epoch, run, seq, through } = next.backingWrites[index] as BackingWriteView
   const { globals } = next
   const block = model.blockOf(write)
   if (epoch < globals.served && backingOf(globals, block) !== write) globals.violation = VIOLATION.oldWritesBacking
@@ -122,9 +124,13 @@ function land(model: Model, next: State, index: number): void {
 
 /** Which place a write in flight has means nothing: the first one is used first. */
 function inOrder({ backingWrites }: State): void {
-  const [first, second] = backingWrites as [State['backingWrites'][number], State['backingWrites'][number]]
+  const [first, second] = backingWrites as [BackingWriteView, BackingWriteView]
   if (first.write !== 0 || second.write === 0) return
-  const { write, node, epoch, run, seq, through } = second
-  Object.assign(first, { write, node, epoch, run, seq, through })
-  Object.assign(second, { write: 0, node: 0, epoch: 0, run: 0, seq: 0, through: 0 })
+  first.write = second.write
+  first.node = second.node
+  first.epoch = second.epoch
+  first.run = second.run
+  first.seq = second.seq
+  first.through = second.through
+  clearBackingWrite(second)
 }

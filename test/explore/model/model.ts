@@ -299,9 +299,17 @@ export class Model {
     return false
   }
 
+  /** An engine knows only of its own run. */
   backingWriteInFlight(state: State, node: number, block: number): boolean {
+    const { run } = state.engine(node)
+    const { epoch } = this.record(state.engine(node))
     return state.backingWrites.some(
-      (other) => other.write !== 0 && other.node === node && this.blockOf(other.write) === block,
+      (other) =>
+        other.write !== 0 &&
+        other.node === node &&
+        other.run === run &&
+        other.epoch === epoch &&
+        this.blockOf(other.write) === block,
     )
   }
 }

@@ -15,6 +15,7 @@ import { changeRegister, setRegister } from './register-steps.ts'
 import { drained } from './resume-steps.ts'
 import {
   ackedOf,
+  clearBackingWrite,
   type EngineView,
   MODE,
   NODE_LEASE,
@@ -212,9 +213,7 @@ function powerOff(next: State, node: number): void {
   next.globals.up &= ~(1 << node)
   next.clearEngine(node)
   for (const write of next.backingWrites) {
-    if (write.write !== 0 && write.node === node) {
-      Object.assign(write, { write: 0, node: 0, epoch: 0, run: 0, seq: 0, through: 0 })
-    }
+    if (write.write !== 0 && write.node === node) clearBackingWrite(write)
   }
 }
 
@@ -362,7 +361,7 @@ function isPrepared(model: Model, state: State, node: number, store: number): bo
   const { logName, incarnations } = model.record(engine)
   const { incarnation } = state.store(store)
   const isListed = incarnation === incarnations[store]
-  return ((engine.met >> store) & 1) === 1 && isListed && model.volume(state, store)?.log?.name === logName
+  return ((engine.met >> store) & 1) === 1 && isListed && model.lastUnder(model.volume(state, store)?.log ?? null, logName) >= 0
 }
 
 function joinCopy(model: Model, next: State, node: number, store: number): void {

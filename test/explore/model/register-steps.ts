@@ -9,6 +9,7 @@ import type { Model } from './model.ts'
 import { cacheOf, NODES } from './record-pool.ts'
 import {
   BLOCKS,
+  endWrite,
   floorOf,
   MODE,
   ownCache,
@@ -169,7 +170,7 @@ export function serve(model: Model, next: State, node: number): void {
   for (let write = 1; write <= WRITES; write++) {
     const view = next.write(write)
     const isOpen = view.state === WRITE.pending || view.state === WRITE.onBacking
-    if (isOpen && view.epoch < epoch) Object.assign(view, { state: WRITE.undecided, node: 0, epoch: 0, route: 0 })
+    if (isOpen && view.epoch < epoch) endWrite(view, WRITE.undecided)
   }
   const log = model.log(next.engine(node))
   for (let block = 0; block < BLOCKS; block++) {

@@ -88,7 +88,8 @@ const Globals = byteViewOf({
   floor1: 1,
 })
 
-const WriteFields = byteViewOf({ state: 1, node: 1, epoch: 1, route: 1 })
+/** `run`: of the engine that knows of it. */
+const WriteFields = byteViewOf({ state: 1, node: 1, epoch: 1, run: 1, route: 1 })
 /** `write` 0: none. `seq`: of the record that is destaged. */
 const BackingWriteFields = byteViewOf({ write: 1, node: 1, epoch: 1, run: 1, seq: 1, through: 1 })
 /** `to` 0: none, else the store + 1. `ended`: its connection is, by a newer HELLO. */
@@ -303,4 +304,14 @@ export function floorOf(globals: GlobalView, block: number): number {
 export function raiseFloor(globals: GlobalView, block: number, write: number): void {
   if (block === 0) globals.floor0 = Math.max(globals.floor0, write)
   else globals.floor1 = Math.max(globals.floor1, write)
+}
+
+/** Nobody waits for an answer any more. */
+export function endWrite(view: WriteView, state: number): void {
+  view.state = state
+  view.node = view.epoch = view.run = view.route = 0
+}
+
+export function clearBackingWrite(view: BackingWriteView): void {
+  view.write = view.node = view.epoch = view.run = view.seq = view.through = 0
 }

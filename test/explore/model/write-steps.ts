@@ -3,11 +3,12 @@ import { ACTION, action } from '../actions.ts'
 import type { Successors } from '../successors.ts'
 import { SUPERSEDES } from './log-pool.ts'
 import type { Model } from './model.ts'
-import { BACKING_WRITE_KIND, CHANGE } from './rules.ts'
+import { BACKING_WRITE_KIND, CHANGE, SERVING } from './rules.ts'
 import { appendRecord, canAppend, isRecorded } from './engine-log.ts'
 import {
   BLOCKS,
   destagedOf,
+  endWrite,
   floorOf,
   raiseFloor,
   ROUTE,
@@ -39,6 +40,8 @@ function issue(model: Model, out: Successors, node: number): void {
   if (write === 0 || from.budgets.writes === 0 || model.holdsAppendsBack(from, node)) return
   const block = model.blockOf(write)
   if (model.scenario.concurrent !== true && owesBlock(model, from, node, block)) return
+  // Which of two writes that nobody has answered comes last is nobody's business: what is sent again goes first.
+  if (olderIsMissing(model, from, node, write)) return
   const route = model.phaseRoute(from.engine(node))
   if (route === PHASE_ROUTE.wait) return
   if (route === PHASE_ROUTE.backing) issueThrough(model, out, node, { write, route: ROUTE.backing })
@@ -73,6 +76,7 @@ function issued(model: Model, out: Successors, node: number, { write, route }: I
   view.state = WRITE.pending
   view.node = node
   view.epoch = model.record(next.engine(node)).epoch
+  view.run = next.engine(node).run
   view.route = route
   next.budgets.writes -= 1
   return next
@@ -111,15 +115,20 @@ function throughDecision(model: Model, state: State, node: number, block: number
 function sendAgain(model: Model, out: Successors, node: number, write: number): void {
   const { from } = out
   const engine = from.engine(node)
-  const { route } = from.write(write)
-  if (route !== ROUTE.log || model.find(model.log(engine), write) !== 0 || model.holdsAppendsBack(from, node)) return
+  const { route, run } = from.write(write)
+  if (route !== ROUTE.log || run === engine.run || model.holdsAppendsBack(from, node)) return
+  if (model.find(model.log(engine), write) !== 0) return
   if (olderIsMissing(model, from, node, write)) return
   const phaseRoute = model.phaseRoute(engine)
   if (phaseRoute === PHASE_ROUTE.backing) {
-    out.fork().write(write).route = ROUTE.backing
+    const next = out.fork().write(write)
+    next.route = ROUTE.backing
+    next.run = engine.run
     out.add(action(ACTION.reroute, node, write))
   } else if (phaseRoute !== PHASE_ROUTE.wait && canAppend(model, from, node)) {
-    appendRecord(model, out.fork(), node, write)
+    const next = out.fork()
+    next.write(write).run = engine.run
+    appendRecord(model, next, node, write)
     out.add(action(ACTION.logAgain, node, write))
   }
 }
@@ -169,7 +178,12 @@ export function startBackingWrite(
   const free = next.backingWrites.find((other) => other.write === 0)
   if (free === undefined) return false
   const engine = next.engine(node)
-  Object.assign(free, { write, node, epoch: model.record(engine).epoch, run: engine.run, seq, through })
+  free.write = write
+  free.node = node
+  free.epoch = model.record(engine).epoch
+  free.run = engine.run
+  free.seq = seq
+  free.through = through
   return true
 }
 
@@ -188,7 +202,7 @@ function acknowledge(model: Model, out: Successors, node: number, write: number)
   const next = out.fork()
   const { route } = next.write(write)
   const engine = next.engine(node)
-  next.write(write).state = WRITE.answered
+  endWrite(next.write(write), WRITE.answered)
   if (model.record(engine).epoch < next.globals.served) next.globals.violation = VIOLATION.oldAcknowledges
   raiseFloor(next.globals, model.blockOf(write), write)
   // What is on the backing, too, may stay readable without its record.
@@ -207,7 +221,7 @@ function mayAcknowledge(model: Model, state: State, node: number, write: number)
   const decision = model.rules.acknowledge.get(
     0,
     model.change(state, node),
-    Number((engine.leases & standing.leases) === standing.leases),
+    Number(model.serving(state, node) !== SERVING.nothing),
     route === ROUTE.log ? model.phaseRoute(engine) : PHASE_ROUTE.backing,
     Number(standing.maybeClean),
     Number(copies),
