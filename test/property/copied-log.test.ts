@@ -1,8 +1,8 @@
 // Proves: a log can be read batch by batch and copied into another journal byte for byte, across the ring's end and
 // under several names; the copy opens as the same chain, goes on under a new owner, and refuses what does not follow.
-import { BatchView } from '../../../../csi-driver/batch/batch-view.ts'
-import { currentLogUuid, type Journal, promotePending } from '../../../../csi-driver/journal/journal.ts'
-import { heapMemory } from './memory-storage.ts'
+import { BatchView } from '../../csi-driver/batch/batch-view.ts'
+import { currentLogUuid, type Journal, promotePending } from '../../csi-driver/journal/journal.ts'
+import { heapMemory } from '../unit/csi-driver/journal/memory-storage.ts'
 import {
   batchOf,
   checkpoint,
@@ -14,7 +14,7 @@ import {
   openOwned,
   OTHER_LOG_UUID,
   update,
-} from './journal-kit.ts'
+} from '../unit/csi-driver/journal/journal-kit.ts'
 
 const FIELDS = { ackedSeq: 0, session: 9n, wallMs: 5 }
 

@@ -1,6 +1,6 @@
 // Opening and restarting: what is gone on with, what is begun anew, what is refused, and that a refusal changes nothing.
-import { KIB, MIB } from '../../../../base/units.ts'
-import { ask, aWrite, contentOf, during, LOG_BYTES, TestMachine } from './harness.ts'
+import { KIB, MIB } from '../../../../../base/units.ts'
+import { ask, aWrite, contentOf, during, LOG_BYTES, TestMachine } from '../harness.ts'
 
 const LOG_START = 32 * KIB
 
