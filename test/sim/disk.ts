@@ -39,6 +39,10 @@ export interface DiskWatcher {
   /** Sector `sector` of the device is about to change to buffer[at..] (null: zeros). */
   onSector?(disk: SimulatedDisk, sector: number, buffer: Buffer | null, at: number): void
   onEnd?(disk: SimulatedDisk, operation: DiskOperation, error: IoError | null): void
+  /** A write has reached the medium, whole or torn: what stands there now is all that there is of it. */
+  onLanded?(disk: SimulatedDisk, operation: DiskOperation): void
+  /** Everything on it is gone. */
+  onWiped?(disk: SimulatedDisk): void
   /** The process changed a buffer that belonged to the disk. */
   onBufferChanged?(disk: SimulatedDisk, operation: DiskOperation): void
 }
@@ -109,6 +113,24 @@ export class SimulatedDisk {
       const draw = this.prng.float()
       operation.fate = draw < 0.3 ? 'never' : draw < 0.9 ? 'whole' : 'part'
     }
+  }
+
+  /**
+   * From now on nothing of these processes lands: what they have in flight is done now, wholly or in part, or never.
+   * Returns it; nobody was told.
+   */
+  cutOff(isCut: (process: Process) => boolean): DiskOperation[] {
+    const ended: DiskOperation[] = []
+    for (const operation of this.inFlight.values()) {
+      if (!isCut(operation.process)) continue
+      this.inFlight.delete(operation.id)
+      ended.push(operation)
+      if (operation.kind !== 'write' && operation.kind !== 'zero') continue
+      const draw = this.prng.float()
+      if (draw < 0.3) this.land(operation, false)
+      else if (draw < 0.5) this.land(operation, true)
+    }
+    return ended
   }
 
   /** Everything that is not on the medium is gone, torn where it was being written. */
@@ -197,7 +219,7 @@ export class SimulatedDisk {
     const error = this.carryOut(operation)
     this.inFlight.delete(operation.id)
     for (const watcher of this.watchers) watcher.onEnd?.(this, operation, error)
-    if (process.alive) operation.done(error)
+    process.deliver(() => operation.done(error))
   }
 
   private carryOut(operation: DiskOperation): IoError | null {
@@ -275,6 +297,7 @@ export class SimulatedDisk {
         applySector(this.visible, position, operation.data, at)
       }
     }
+    for (const watcher of this.watchers) watcher.onLanded?.(this, operation)
     if (!this.settings.volatileCache) return
     this.unflushed.push({ number: ++this.lastUnflushedNumber, ...arrivedOnly(operation, arrived) })
   }
@@ -386,7 +409,7 @@ class DiskPort implements BackingStorage {
     const wait = (): void => {
       if (!this.process.alive) return
       if (this.disk.hasInFlight(this.process)) this.disk.world.schedule(0.1, `${this.name}.close`, wait)
-      else done(null)
+      else this.process.deliver(() => done(null))
     }
     this.disk.world.schedule(0.1, `${this.name}.close`, wait)
   }
@@ -394,8 +417,10 @@ class DiskPort implements BackingStorage {
   refreshSize(done: IoDone): void {
     this.process.effect(() => {
       this.disk.world.schedule(0.1, `${this.name}.size`, () => {
-        this.sizeBytes = this.disk.sizeBytes
-        if (this.process.alive) done(null)
+        this.process.deliver(() => {
+          this.sizeBytes = this.disk.sizeBytes
+          done(null)
+        })
       })
     })
   }
@@ -420,7 +445,7 @@ class DiskPort implements BackingStorage {
   private refuse(done: IoDone, problem: string): void {
     const error = new IoError('EINVAL', `${problem} disk=${this.name}`)
     this.disk.world.schedule(0, `${this.name}.invalid`, () => {
-      if (this.process.alive) done(error)
+      this.process.deliver(() => done(error))
     })
   }
 

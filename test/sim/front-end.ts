@@ -52,6 +52,10 @@ export interface FrontEndParts {
   readonly checkers: readonly Checker[]
   /** Whether a disk has failed an operation since that time, which excuses an error. */
   readonly failedSince: (ms: number) => boolean
+  /** Names operations where several front ends share an oracle. */
+  readonly nextId?: () => number
+  /** Longest write. */
+  readonly payloadBytesMax?: number
 }
 
 const KINDS: Record<UserOperation['kind'], RequestKind> = {
@@ -79,10 +83,11 @@ export class FrontEnd {
   private lastFlushMs = 0
   private readonly memory = new SimulatedMemory()
   private readonly readBuffers = new Map<number, Buffer[]>()
-  private readonly payload = this.memory.allocate(1024 * 1024)
+  private readonly payload: Buffer
 
   constructor(parts: FrontEndParts) {
     this.parts = parts
+    this.payload = this.memory.allocate(parts.payloadBytesMax ?? 1024 * 1024)
   }
 
   /** A new connection: numbers start again, also those of operations that wait for it. */
@@ -105,13 +110,13 @@ export class FrontEnd {
   }
 
   get attached(): boolean {
-    return this.sink !== null && this.process !== null && this.process.alive
+    return this.sink !== null && this.process !== null && this.process.alive && !this.process.paused
   }
 
   /** A new operation of the workload. It waits outstanding while no engine is attached. */
   issue(operation: NewOperation): void {
     const { world, oracle, checkers } = this.parts
-    const id = ++this.lastId
+    const id = this.parts.nextId?.() ?? ++this.lastId
     this.lastUnique += UNIQUE_STEP
     const outstanding: Outstanding = {
       ...operation,
@@ -129,6 +134,8 @@ export class FrontEnd {
     }
     for (const checker of checkers) checker.onSubmitOperation?.(outstanding)
     if (this.attached) this.send(outstanding, false)
+    // An engine that stands still reads it when it runs again.
+    else this.process?.deliver(() => this.sendQueued())
   }
 
   kick(): void {
@@ -151,6 +158,7 @@ export class FrontEnd {
   /** Sends what came while no engine was there. */
   sendQueued(): void {
     for (const operation of this.outstanding.values()) if (!operation.sent) this.send(operation, false)
+    this.kick()
   }
 
   /** The users are gone: nothing outstanding will be answered. */

@@ -314,7 +314,9 @@ export class End implements PeerStream {
     if (!this.full) return
     this.full = false
     this.wire.world.schedule(0, 'net.drain', () => {
-      if (!this.over && this.process.alive) this.handlers?.drain?.()
+      this.process.deliver(() => {
+        if (!this.over) this.handlers?.drain?.()
+      })
     })
   }
 
@@ -355,8 +357,12 @@ export class End implements PeerStream {
 
   private canDeliver(): boolean {
     const [head] = this.received
-    if (head === undefined || this.over || !this.process.alive || !this.wire.runs(this.host)) return false
+    if (head === undefined || this.over || !this.isRunning) return false
     return head.kind === 'open' || (this.handlers !== null && !this.paused)
+  }
+
+  private get isRunning(): boolean {
+    return this.process.alive && !this.process.paused && this.wire.runs(this.host)
   }
 
   private deliver(item: Item & { kind: 'data' }): void {
@@ -390,7 +396,7 @@ export class End implements PeerStream {
     this.out.endSilence()
     this.received = []
     this.wire.world.schedule(0, `net.closed ${this.host}`, () => {
-      if (this.process.alive) this.handlers?.closed(error)
+      this.process.deliver(() => this.handlers?.closed(error))
     })
   }
 }

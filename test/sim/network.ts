@@ -155,6 +155,12 @@ export class SimNetwork {
     this.retry()
   }
 
+  /** A process that stood still runs again: what came for it meanwhile, it gets now. */
+  processResumed(process: Process): void {
+    for (const end of this.ends) if (end.process === process) end.drain()
+    this.retry()
+  }
+
   /** Resets every connection between two hosts. */
   reset(a: string, b: string): void {
     for (const end of this.ends) {
@@ -200,12 +206,13 @@ export class SimNetwork {
     this.world.schedule(0, 'net.listen', () => {
       if (!process.alive) return
       if (this.listening.has(key)) {
-        done(new IoError('EADDRINUSE', `listen failed address=${key} errno=EADDRINUSE`), null)
+        const error = new IoError('EADDRINUSE', `listen failed address=${key} errno=EADDRINUSE`)
+        process.deliver(() => done(error, null))
         return
       }
       const listening = { key, host: address.host, node, process, onStream }
       this.listening.set(key, listening)
-      done(null, {
+      const listener: Listener = {
         address: bound,
         close: (closed) => {
           process.effect(() => {
@@ -213,7 +220,8 @@ export class SimNetwork {
           })
           process.timers.soon(closed)
         },
-      })
+      }
+      process.deliver(() => done(null, listener))
     })
   }
 
@@ -240,6 +248,7 @@ export class SimNetwork {
     // Silence: retry() comes back to it.
     if (!this.passes(from, host) || !this.passes(host, from) || this.paused.has(host) || this.paused.has(from)) return
     const listening = this.listening.get(printNetworkAddress(address))
+    if (listening?.process.paused === true || attempt.process.paused) return
     if (listening === undefined) this.refuse(attempt, 'ECONNREFUSED')
     else if (listening.node !== attempt.wantedNode) this.refuse(attempt, 'EACCES')
     else this.establish(attempt, listening)
@@ -269,7 +278,7 @@ export class SimNetwork {
     if (attempt.settled) return
     this.settle(attempt)
     const what = `connect failed address=${printNetworkAddress(attempt.address)} errno=${code}`
-    if (attempt.process.alive) attempt.done(new IoError(code, what), null)
+    attempt.process.deliver(() => attempt.done(new IoError(code, what), null))
   }
 
   private settle(attempt: Attempt): void {

@@ -145,12 +145,25 @@ export class Oracle {
 
   /** The users are gone (the device was torn down): operations without an answer ended before now or never happen. */
   abandoned(now: number): void {
-    for (const operation of this.open.values()) {
+    this.endedBefore(now, [...this.open.keys()])
+    this.open.clear()
+  }
+
+  /** These operations have taken effect before now, or never will, whether they are answered later or not. */
+  endedBefore(now: number, ids: Iterable<number>): void {
+    for (const id of ids) {
+      const operation = this.open.get(id)
+      if (operation === undefined) continue
       this.eachVersion(operation, (version) => {
         version.provenAt = Math.min(version.provenAt, now)
       })
     }
-    this.open.clear()
+  }
+
+  /** Like `abandoned`, of the users of one device where there are others. */
+  abandonedOnly(now: number, ids: readonly number[]): void {
+    this.endedBefore(now, ids)
+    for (const id of ids) this.open.delete(id)
   }
 
   /**

@@ -19,11 +19,19 @@ export class SimulatedRegister {
   unknownShare = 0
   /** Nothing answers before that time. */
   unreachableUntilMs = 0
+  /** Hosts that do not reach it. */
+  readonly cutFrom = new Set<string>()
+  /** Changes that were sent and may still become the register's. */
+  readonly proposals = new Set<RegisterRecord>()
   unknownReplies = 0
   failedCalls = 0
   private readonly world: World
   private readonly prng: Prng
   private versions = 0
+  /** Host of the call that is being carried out. */
+  private caller = ''
+  /** The change that is being carried out. */
+  private carried: RegisterRecord | null = null
 
   constructor(world: World) {
     this.world = world
@@ -32,9 +40,12 @@ export class SimulatedRegister {
       fate: () => this.drawFate(),
       later: (land) => {
         // One in five never arrives; the others may outlive the process that sent them.
+        const sent = this.carried
         if (this.prng.chance(0.2)) return
+        if (sent !== null) this.proposals.add(sent)
         world.schedule(this.prng.float() * 3000, 'register.lands', () => {
           land()
+          if (sent !== null) this.proposals.delete(sent)
           this.announce()
         })
       },
@@ -42,30 +53,33 @@ export class SimulatedRegister {
     })
   }
 
+  /** For whose call is being carried out. */
   get isUnreachable(): boolean {
-    return this.unreachableUntilMs > this.world.nowMs
+    return this.unreachableUntilMs > this.world.nowMs || this.cutFrom.has(this.caller)
   }
 
   heal(): void {
     this.unknownShare = 0
     this.unreachableUntilMs = 0
+    this.cutFrom.clear()
   }
 
-  attach(process: Process): Register {
+  attach(process: Process, host = ''): Register {
     const call = <T>(name: string, act: () => Promise<T>): Promise<T> =>
       new Promise((resolve, reject) => {
         process.effect(() => {
           this.world.schedule(this.latencyMs(), name, () => {
+            this.caller = host
             act().then(
               (value) => {
                 this.announce()
                 this.world.schedule(this.latencyMs(), `${name}.reply`, () => {
-                  if (process.alive) resolve(value)
+                  process.deliver(() => resolve(value))
                 })
               },
               (error: unknown) => {
                 this.failedCalls++
-                if (process.alive) reject(error)
+                process.deliver(() => reject(error))
               },
             )
           })
@@ -73,7 +87,10 @@ export class SimulatedRegister {
       })
     return {
       read: () => call('register.read', () => this.store.read()),
-      compareAndSwap: (expectedRv, next) => call('register.swap', () => this.compareAndSwap(expectedRv, next)),
+      compareAndSwap: (expectedRv, next) => {
+        this.proposals.add(next)
+        return call('register.swap', () => this.compareAndSwap(expectedRv, next))
+      },
     }
   }
 
@@ -96,9 +113,11 @@ export class SimulatedRegister {
   }
 
   private async compareAndSwap(expectedRv: number, next: RegisterRecord): Promise<CasReply> {
+    this.proposals.delete(next)
     if (this.isUnreachable && this.prng.chance(0.3)) {
       throw new CacheError('retry', 'CACHE_REGISTER_UNAVAILABLE', 'the register does not answer')
     }
+    this.carried = next
     return this.store.compareAndSwap(expectedRv, next)
   }
 

@@ -29,6 +29,8 @@ export class Workload {
   issued = 0
   /** Slots do not issue again until resumed. */
   paused = true
+  /** Users think that many times as long. */
+  slowness = 1
   private readonly world: World
   private readonly frontEnd: FrontEnd
   private readonly settings: WorkloadSettings
@@ -39,11 +41,11 @@ export class Workload {
   private runLeft = 0
   private wakeScheduled = false
 
-  constructor(world: World, frontEnd: FrontEnd, settings: WorkloadSettings) {
+  constructor(world: World, frontEnd: FrontEnd, settings: WorkloadSettings, prng: Prng = world.prng.fork('workload')) {
     this.world = world
     this.frontEnd = frontEnd
     this.settings = settings
-    this.prng = world.prng.fork('workload')
+    this.prng = prng
     this.idleSlots = settings.depth
     for (let i = 0; i < HOT_SPOTS; i++) this.hotSpots.push(this.prng.below(settings.sectors))
     frontEnd.onAnswer = () => {
@@ -69,7 +71,8 @@ export class Workload {
   private wake(): void {
     if (this.paused || this.wakeScheduled || this.idleSlots === 0) return
     this.wakeScheduled = true
-    const pause = this.prng.chance(0.02) ? this.settings.thinkMs * 100 : this.settings.thinkMs
+    const thinkMs = this.settings.thinkMs * this.slowness
+    const pause = this.prng.chance(0.02) ? thinkMs * 100 : thinkMs
     this.world.schedule(this.prng.float() * pause, 'client', () => {
       this.wakeScheduled = false
       this.burst()

@@ -179,6 +179,8 @@ export interface ClockOrigins {
   readonly monotonicMs: number
   readonly bootMs: number
   readonly wallMs: number
+  /** How fast the clocks of the host run; absent: as the world's. */
+  readonly rate?: number
 }
 
 export class Process {
@@ -194,16 +196,23 @@ export class Process {
   /** The process dies at this step, before or after its effect; 0: never. */
   dieAtStep = 0
   dieAfterEffect = false
+  /** Nothing of it runs; what it would have been told waits. */
+  paused = false
+  /** What it will be told when it runs again, in order. */
+  private readonly untold: (() => void)[] = []
+  private readonly rate: number
   private readonly onDeath: () => void
 
   constructor(world: World, name: string, origins: ClockOrigins, onDeath: () => void) {
+    const rate = origins.rate ?? 1
     this.world = world
     this.name = name
+    this.rate = rate
     this.onDeath = onDeath
     this.clock = {
-      monotonicMs: () => world.nowMs + origins.monotonicMs,
-      bootMs: () => world.nowMs + origins.bootMs,
-      wallMs: () => Math.floor(world.nowMs + origins.wallMs),
+      monotonicMs: () => world.nowMs * rate + origins.monotonicMs,
+      bootMs: () => world.nowMs * rate + origins.bootMs,
+      wallMs: () => Math.floor(world.nowMs * rate + origins.wallMs),
     }
     this.timers = {
       after: (delayMs, callback) => this.after(delayMs, callback),
@@ -222,6 +231,24 @@ export class Process {
     this.onDeath()
   }
 
+  /** As SIGSTOP does: what happens meanwhile it hears of when it runs again. */
+  pause(): void {
+    this.paused = true
+  }
+
+  resume(): void {
+    if (!this.paused) return
+    this.paused = false
+    this.tellNext()
+  }
+
+  /** Tells the process something: now, or in its turn after a pause; never, if it is dead. */
+  deliver(callback: () => void): void {
+    if (!this.alive) return
+    if (this.paused || this.untold.length > 0) this.untold.push(callback)
+    else callback()
+  }
+
   /** Counts and carries out one effect of the process. False: the process is dead and nothing happened. */
   effect(act: () => void): boolean {
     if (!this.alive) return false
@@ -236,18 +263,30 @@ export class Process {
     return true
   }
 
+  /** Each as an event of its own, so that what follows from one happens before the next. */
+  private tellNext(): void {
+    if (this.untold.length === 0) return
+    this.world.schedule(0, `resumed ${this.name}`, () => {
+      if (this.paused || !this.alive) return
+      this.untold.shift()?.()
+      this.tellNext()
+    })
+  }
+
   private after(delayMs: number, callback: () => void): Timer {
     let waiting = false
     let timer: Timer | null = null
     this.effect(() => {
       waiting = true
       this.timersSet++
-      timer = this.world.schedule(delayMs, 'timer', () => {
-        if (!waiting) return
-        waiting = false
-        this.timersSet--
-        if (this.alive) callback()
-      })
+      timer = this.world.schedule(delayMs / this.rate, 'timer', () =>
+        this.deliver(() => {
+          if (!waiting) return
+          waiting = false
+          this.timersSet--
+          callback()
+        }),
+      )
     })
     return {
       cancel: () => {
