@@ -29,7 +29,10 @@ const node = fc.constantFrom(...NODES)
 const action: fc.Arbitrary<Action> = fc.oneof(
   {
     weight: 12,
-    arbitrary: fc.record({ kind: fc.constant('append' as const), sectors: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 200 })) }),
+    arbitrary: fc.record({
+      kind: fc.constant('append' as const),
+      sectors: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 200 })),
+    }),
   },
   {
     weight: 10,

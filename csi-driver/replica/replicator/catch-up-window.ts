@@ -7,7 +7,8 @@ import { MIB } from '../../../base/units.ts'
 
 /** Twice the largest batch: enough for 10 Gbit/s at 3 ms, 10 ms of a stream at 400 MB/s. */
 export const CATCH_UP_BYTES_MAX: Bytes = 4 * MIB
-export const CATCH_UP_BATCHES_MAX = 1_024
+/** Well below what a store lets wait (ORDERS_WAITING_MAX of the receiver), so that heartbeats are read among them. */
+export const CATCH_UP_BATCHES_MAX = 128
 /** The pace is taken over at least so long. */
 const PACE_SPAN_MS: Ms = 50
 

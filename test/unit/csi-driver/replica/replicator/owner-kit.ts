@@ -99,7 +99,7 @@ export class Owner {
   private lastHash = 0n
   private nextSeq = 1
   private readonly builders = [new BatchBuilder(heapMemory), new BatchBuilder(heapMemory)]
-  private flying: BatchBuilder | null = null
+  private pending = 0
 
   constructor(
     nodes: readonly string[],
@@ -172,20 +172,26 @@ export class Owner {
   append(sectors = 1): number {
     const builder = this.nextBuilder(sectors)
     const batchSeq = this.appendedSeq + 1
-    const frame = this.writeOwn(builder, (write) => void this.process.timers.after(0.2, write))
-    this.flying = builder
+    this.pending = 2
+    const frame = this.writeOwn(builder, (write) => {
+      this.process.timers.after(0.2, () => {
+        write()
+        this.pending -= 1
+      })
+    })
     this.replicator.append(frame, batchSeq, () => {
       this.onCompleted(batchSeq)
       this.completed.push(batchSeq)
-      this.flying = null
+      this.pending -= 1
       // The engine fills it again at once: whoever still reads it sends rubbish.
       builder.buffer.fill(0x77)
     })
     return batchSeq
   }
 
+  /** Until the own log and the peers have the batch. */
   get isFlying(): boolean {
-    return this.flying !== null
+    return this.pending > 0
   }
 
   trim(batchSeq: number): void {
