@@ -27,7 +27,7 @@ export function isRecorded(model: Model, state: State, node: number, block: numb
   for (let store = 0; copies >> store > 0; store++) {
     if (((copies >> store) & 1) === 0) continue
     const held = model.volume(state, store)?.log ?? null
-    if (held !== null && held.name === log.name && model.newest(held, held.last, block) !== 0) return true
+    if (held !== null && model.newest(held, held.last, block) !== 0) return true
   }
   return false
 }

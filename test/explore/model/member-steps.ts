@@ -153,9 +153,15 @@ function statusOf(state: State, node: number, store: number): number {
 function candidateKey(model: Model, state: State, node: number, store: number): number {
   const engine = state.engine(node)
   const status = statusOf(state, node, store)
-  const { incarnation } = state.store(store)
+  const incarnation = candidateIncarnation(state, engine, store)
   const { lease, trim } = addFacts(model, state, engine, store)
   return (status * 4 + incarnation) * 4 + Number(lease) * 2 + Number(trim)
+}
+
+/** Of a learner the life that it learned in, whatever has become of it since. */
+function candidateIncarnation(state: State, engine: EngineView, store: number): number {
+  const learned = incarnationOf(engine, store)
+  return learned === 0 || (((engine.learners | engine.joined) >> store) & 1) === 0 ? state.store(store).incarnation : learned
 }
 
 function addFacts(model: Model, state: State, engine: EngineView, store: number): { lease: boolean; trim: boolean } {
@@ -170,7 +176,7 @@ function inputOf(model: Model, state: State, node: number, health: readonly numb
   const candidates: CandidateView[] = []
   for (let other = 0; other < NODES; other++) {
     if (other === node) continue
-    const { storeUuid, incarnation } = memberOf(other, state.store(other).incarnation)
+    const { storeUuid, incarnation } = memberOf(other, candidateIncarnation(state, engine, other))
     const { lease, trim } = addFacts(model, state, engine, other)
     candidates.push({
       node: nodeName(other),
