@@ -29,10 +29,10 @@ import { type LinkContext, PeerLink } from './replicator/peer-link.ts'
 import type { BatchSource, Peer, ReplicatorIdentity, ReplicatorPorts } from './replicator/ports.ts'
 import type { BatchFrame } from './wire/envelope.ts'
 
-export type { PeerState, PeerStatus, ReplicatorEvent, Resource } from './replicator/events.ts'
+export type { PeerState, PeerStatus, ReplicatorEvent } from './replicator/events.ts'
 export { AdaptivePayloads, type PayloadCoder } from './replicator/payloads.ts'
-export type { BatchSource, Peer, ReplicatorIdentity, ReplicatorPorts, VolumeIdentity } from './replicator/ports.ts'
-export { type SessionPeer, type SessionPorts, StoreSession } from './replicator/store-session.ts'
+export type { BatchSource, Peer, ReplicatorIdentity, ReplicatorPorts } from './replicator/ports.ts'
+export { StoreSession } from './replicator/store-session.ts'
 export { ReplicaCorruptError, StoreRefusedError } from './replicator/store-errors.ts'
 export type { BatchFrame } from './wire/envelope.ts'
 

@@ -83,28 +83,13 @@ class History {
 
   async act(action: Action): Promise<void> {
     const { owner } = this
-    switch (action.kind) {
-      case 'append':
-        if (!owner.isFlying) owner.append(action.sectors)
-        break
-      case 'burst':
-        await this.burst(action.count)
-        break
-      case 'pass':
-        await owner.run(action.ms)
-        break
-      case 'trim':
-        this.trim(action.part)
-        break
-      case 'release':
-        void owner.replicator.release()
-        break
-      case 'resume':
-        owner.replicator.resumeLeases()
-        break
-      default:
-        this.happen(action)
-    }
+    if (action.kind === 'append' && !owner.isFlying) owner.append(action.sectors)
+    else if (action.kind === 'burst') await this.burst(action.count)
+    else if (action.kind === 'pass') await owner.run(action.ms)
+    else if (action.kind === 'trim') this.trim(action.part)
+    else if (action.kind === 'release') void owner.replicator.release()
+    else if (action.kind === 'resume') owner.replicator.resumeLeases()
+    else if ('node' in action) this.happen(action)
     this.checkLease()
   }
 
@@ -127,7 +112,7 @@ class History {
     ok(owner.process.timersSet <= 2 + 2 * NODES.length, `timers are bounded: ${owner.process.timersSet}`)
   }
 
-  private happen(action: Exclude<Action, { kind: 'append' | 'burst' | 'pass' | 'trim' | 'release' | 'resume' }>): void {
+  private happen(action: Extract<Action, { node: Node }>): void {
     const { owner } = this
     const { node: name } = action
     const store = owner.store(name)
@@ -253,10 +238,11 @@ class History {
 
   /** Rule 8.1: what we believe is never more than what the store allows. */
   private checkLease(): void {
-    const { replicator, world, store } = { ...this.owner, store: (name: string) => this.owner.store(name) }
+    const { owner } = this
+    const { replicator, world } = owner
     if (!replicator.leaseValid()) return
     for (const { node: name, incarnation } of this.members) {
-      const beatMs = store(name).beatByLife.get(incarnation) ?? -Infinity
+      const beatMs = owner.store(name).beatByLife.get(incarnation) ?? -Infinity
       ok(world.nowMs - beatMs < LEASE_MS, `${name} heard its last heartbeat ${world.nowMs - beatMs} ms ago`)
     }
   }

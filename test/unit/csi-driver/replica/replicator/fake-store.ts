@@ -12,7 +12,7 @@ import { FrameReader } from '../../../../../csi-driver/replica/wire/frame-reader
 import { encodeBody, encodeMessage } from '../../../../../csi-driver/replica/wire/message-codec.ts'
 import type { MessageFrom, StoreMessage } from '../../../../../csi-driver/replica/wire/messages.ts'
 import { proofMatches } from '../../../../../csi-driver/replica/wire/volume-proof.ts'
-import { SimNetwork } from '../../../../sim/network.ts'
+import type { SimNetwork } from '../../../../sim/network.ts'
 import { Process, type World } from '../../../../sim/world.ts'
 
 export interface HeldBatch {
@@ -299,7 +299,7 @@ class FakeConnection {
         return this.promote(message.logUuid, sender, state)
       case 'FETCH':
         return this.fetch(message.fromBatchSeq, message.bytesMax)
-      default:
+      case 'HELLO':
         return undefined
     }
   }

@@ -281,3 +281,10 @@ function bodyOf(stored: Buffer): Buffer {
   writeEnvelope(body, 0, envelope)
   return body
 }
+
+/** An owner whose members hold its log of so many batches, and other peers that hold nothing. */
+export async function owner(members: readonly string[], others: readonly string[] = [], batches = 0): Promise<Owner> {
+  const one = new Owner([...members, ...others])
+  await one.begin(members, batches)
+  return one
+}

@@ -16,9 +16,9 @@ const IDENTITY = { volume: 'vol', volumeUuid: VOLUME_UUID, volumeKey: VOLUME_KEY
 interface Stage {
   readonly owner: Owner
   readonly store: FakeStore
-  connect(purpose?: 'owner' | 'opener'): Promise<StoreSession>
+  readonly connect: (purpose?: 'owner' | 'opener') => Promise<StoreSession>
   /** Lets a promise settle within so much time. */
-  settle<T>(promise: Promise<T>, ms?: number): Promise<T>
+  readonly settle: <T>(promise: Promise<T>, ms?: number) => Promise<T>
 }
 
 /** A store that holds what the last owner has written. */
@@ -174,7 +174,7 @@ describe('gathering', () => {
     ['more that does not come', (store) => store.held.splice(3), 'none came'],
     ['an end before the end', endEarly, 'does not end as was said'],
   ]
-  let foreign = Buffer.alloc(0)
+  let foreign: Buffer = Buffer.alloc(0)
 
   test.each(damages)('stops before %s', async (_name, damage, reason) => {
     const other = new Owner(['a'])
