@@ -31,11 +31,11 @@ interface Truth {
 
 /** Three volumes with logs that were trimmed, promoted and grown by turns; segments were used again. */
 async function madeStore(prng: Prng): Promise<{ storage: TestStorage; truths: Truth[] }> {
-  const { storage, store } = await openStore(new TestStorage(bytesFor(36)))
+  const { storage, store } = await openStore(new TestStorage(bytesFor(48)))
   const truths: Truth[] = []
   for (const digit of ['1', '2', '3']) {
     const volume = await createVolume(store, digit.repeat(32), `v${digit}`)
-    await learn(volume, { logBytes: 6 * 4096 })
+    await learn(volume, { logBytes: 12 * 4096 })
     const owner = new TestOwner()
     owner.volumeUuid = digit.repeat(32)
     truths.push({ owner, volume, newestAt: SEGMENTS_START })
@@ -51,8 +51,8 @@ async function madeStore(prng: Prng): Promise<{ storage: TestStorage; truths: Tr
       await append(volume, owner.make(prng.pick([0, 512, 4096, 8192]), 1 + prng.below(2)))
     }
     const { tail, lastBatchSeq } = logOf(volume)
-    if (prng.chance(0.6)) await settled((done) => volume.trim(lastBatchSeq - prng.below(4), done))
-    if (prng.chance(0.4) && logOf(volume).tail.batchSeq < lastBatchSeq) {
+    if (prng.chance(0.3)) await settled((done) => volume.trim(lastBatchSeq - prng.below(4), done))
+    if (prng.chance(0.3) && logOf(volume).tail.batchSeq < lastBatchSeq) {
       const name = logName(round + 2, lastBatchSeq)
       await settled((done) => volume.update({ pending: name }, done))
       await settled((done) => volume.promote(name.logUuid, done))

@@ -2,11 +2,15 @@
 // crash cannot leave makes the log lost, with a reason, never shorter; a damaged segment header alone costs nothing; and
 // the one limit: damage of the newest batch looks like a write that was never complete.
 import { STORED_BATCH_MAGIC } from '../../../../../csi-driver/replica/store/segment-format.ts'
+import { slotPosition } from '../../../../../csi-driver/replica/store/store-geometry.ts'
+import { decodeStoreSuperblock } from '../../../../../csi-driver/replica/store/store-superblock.ts'
 import type { StoredVolume } from '../../../../../csi-driver/replica/store/stored-volume.ts'
+import { decodeSlot, encodeSlot } from '../../../../../csi-driver/replica/store/volume-slot.ts'
 import {
   append,
   BLOCK,
   bodyOf,
+  bytesFor,
   freshLog,
   learn,
   logName,
@@ -16,6 +20,7 @@ import {
   SEGMENT_BYTES,
   SEGMENTS_START,
   settled,
+  SLOTS,
   type TestOwner,
   type TestStorage,
   volumeIn,
@@ -50,6 +55,12 @@ async function filled(count: number) {
   const found = await freshLog()
   for (let index = 0; index < count; index++) await append(found.volume, found.owner.make(8192))
   return found
+}
+
+const GEOMETRY = { capacityBytes: bytesFor(16), segmentBytes: SEGMENT_BYTES, slotCount: SLOTS }
+
+function volumeStore(storage: TestStorage): string {
+  return decodeStoreSuperblock(storage.bytes, 0)?.storeUuid ?? ''
 }
 
 async function expectLost(storage: TestStorage, words: string): Promise<StoredVolume> {
@@ -170,6 +181,21 @@ describe('what a promotion dropped', () => {
     }
   })
 
+  test('leaves the log where it goes on, also when nothing before it is left', async () => {
+    const { storage, volume, owner } = await filled(2)
+    await settled((done) => volume.trim(2, done))
+    await settled((done) => volume.update({ pending: logName(2, 3) }, done))
+    await append(volume, owner.make(8192))
+    await settled((done) => volume.promote(logName(2).logUuid, done))
+    expect(logOf((await reopened(storage)).volume)).toEqual(logOf(volume))
+    owner.returnTo(2)
+    owner.name = logName(2)
+    await append(volume, owner.make(512, 1, 50))
+    expect(logOf((await reopened(storage)).volume)).toEqual(logOf(volume))
+    await append(volume, owner.make(8192))
+    expect(logOf((await reopened(storage)).volume)).toEqual(logOf(volume))
+  })
+
   test('never stands in for a new batch that was damaged', async () => {
     const { storage, owner } = await promoted()
     const { storage: next, volume } = await reopened(storage)
@@ -194,6 +220,32 @@ describe('what a crash cannot leave', () => {
     const { storage } = await filled(6)
     flip(storage, placeOf(storage, 3) + offset)
     await expectLost(storage, 'batchSeq=3 proof=later')
+  })
+
+  test('a batch before the last one, in the last segment', async () => {
+    const { storage } = await filled(2)
+    flip(storage, placeOf(storage, 1))
+    await expectLost(storage, 'batchSeq=1 proof=later=2')
+  })
+
+  test('a later batch in a segment that is damaged at its beginning', async () => {
+    const { storage } = await filled(4)
+    const start = placeOf(storage, 3) - BLOCK
+    storage.bytes.fill(0x77, start, start + 2 * BLOCK)
+    await expectLost(storage, 'batchSeq=3 proof=later=4')
+  })
+
+  test('another chain than the one that was complete', async () => {
+    const { storage, volume } = await filled(3)
+    await settled((done) => volume.update({ promise: 1, pending: logName(2, 4) }, done))
+    for (const copy of [0, 1]) {
+      const position = slotPosition(GEOMETRY, 0, copy)
+      const place = { storeUuid: volumeStore(storage), copy }
+      const slot = decodeSlot(storage.bytes, position, { ...place, index: 0 })
+      if (slot?.kind !== 'volume' || slot.log === null) throw new Error('the slot has a log')
+      encodeSlot(storage.bytes, position, { ...slot, log: { ...slot.log, headHash: 1n } }, place)
+    }
+    await expectLost(storage, 'case=other_branch')
   })
 
   test('a whole segment, or the only batches behind it', async () => {

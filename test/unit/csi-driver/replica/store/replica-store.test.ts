@@ -149,6 +149,19 @@ describe('slots', () => {
     expect(volumeIn((await openStore(again.storage.reborn())).store).state).toEqual(volume.state)
   })
 
+  test.each([0, 1])('copy %i may be damaged and the start that makes it good cut short', async (copy) => {
+    const { storage, volume } = await freshLog()
+    await settled((done) => volume.update({ promise: 9 }, done))
+    damageSlot(storage, copy)
+    const found = storage.reborn()
+    const begun = new Promise<void>((resolve) => (found.onWrite = () => resolve()))
+    found.holdWrites = true
+    await Promise.race([openStore(found), begun])
+    // A torn write of one copy; the other one was never touched.
+    const again = await openStore(found.crash((sector) => sector === 1))
+    expect(volumeIn(again.store).state).toEqual(volume.state)
+  })
+
   test.each([0, 1])('copy %i may be unreadable', async (copy) => {
     const { storage, volume } = await freshLog()
     const bad = slotPosition(GEOMETRY, 0, copy)
