@@ -69,6 +69,11 @@ export class EngineCore {
   reason = ''
   /** > 0: acknowledgements, log commits, through-writes and reads wait (rule 1.2). */
   frozen = 0
+  /**
+   * False: what no log holds is read from the backing, where a fence stops the read, since a successor may have opened the
+   * volume without asking anybody whose lease we need (rule 8.4, docs/decisions/0007).
+   */
+  mayReadCache = true
   /** A through-write is flushed before its acknowledgement until the device passes flushes on (DESIGN.md §3). */
   flushBeforeAck = true
   readonly unflushed: UnflushedWrites

@@ -5,6 +5,7 @@ import type { Bytes } from '../../base/units.ts'
 import { MIB } from '../../base/units.ts'
 import { movePhase, type PhaseEvent } from '../protocol/phase-table.ts'
 import { closeClean, setPhase } from '../protocol/register-transitions.ts'
+import type { Member } from '../register/record.ts'
 import type { Mutation, RegisterClient } from '../register/register-client.ts'
 import { type Destager, DirtyUnreadableError } from './destager.ts'
 import type { EdgeHashes } from './edge-hashes.ts'
@@ -50,6 +51,7 @@ export class PhaseControl {
     this.host = host
     this.core = host.core
     this.policy = policy
+    this.core.mayReadCache = this.mayReadCache()
   }
 
   /** Resolves when the policy is in force (DESIGN.md §7.8). Throws CacheError `invalid` where it cannot be. */
@@ -315,6 +317,7 @@ export class PhaseControl {
       if (client.intent !== null) this.stopServing(`the register is not settled change=${name}`)
       throw error
     } finally {
+      core.mayReadCache = this.mayReadCache()
       const { failed } = core.journal
       if (failed !== null && core.cacheFailure === null) this.host.cacheDeviceFailed(failed.message)
     }
@@ -326,6 +329,18 @@ export class PhaseControl {
         remedy: 'This engine has stopped writing; look at the volume on its new node.',
       },
     )
+  }
+
+  /**
+   * Rule 8.4: a volume that is surely dirty, or has members elsewhere, cannot be opened without our log or our lease. Any
+   * other may be, by a node that shares the register and has taken the backing from us.
+   */
+  private mayReadCache(): boolean {
+    const { core, client } = this.host
+    const { replication, node } = core.settings
+    const { record } = client
+    if (replication === null || record === null) return true
+    return record.dirty || record.members.some((member) => member.node !== node)
   }
 
   /** A newer owner was seen, in the register or by a store. */
@@ -379,4 +394,10 @@ function cacheFailedError(reason: string): CacheError {
   return new CacheError('invalid', 'CACHE_DEVICE_FAILED', `the cache device failed reason=${reason}`, {
     remedy: 'Stop the volume, replace the cache device and serve it again.',
   })
+}
+
+/** A policy that was changed online lasts until the next serve, so a restart takes it from the phase (DESIGN.md §7.8). */
+export function policyOf({ settings, phase }: EngineCore, members: readonly Member[]): WritePolicy {
+  if (settings.start === 'first' || phase === 'Blocked' || !policyMet(settings, members)) return settings.writePolicy
+  return phase === 'WriteBack' ? 'write-back' : 'write-through'
 }

@@ -141,12 +141,16 @@ export class ReadPath {
       const fragments = index.find(block)
       for (let i = 0; i < fragments; i += 1) {
         const wanted = (index.fragmentValid[i] as number) & missing
-        if (wanted === 0) continue
+        if (wanted === 0 || !(this.core.mayReadCache || this.isLogged(i))) continue
         this.addPieces(operation, request, block, i, wanted)
         missing &= ~wanted
       }
       if (missing !== 0) this.addUncached(operation, request, block, missing)
     }
+  }
+
+  private isLogged(fragment: number): boolean {
+    return this.core.slotOf(this.core.index.fragmentBase[fragment] as number) < 0
   }
 
   private addPieces(operation: ReadOperation, request: Request, block: number, fragment: number, wanted: number): void {

@@ -27,11 +27,13 @@ import { once } from './generation.ts'
 import { type Opened, OpeningParts } from './opening/opening-parts.ts'
 import { restartVolume } from './opening/restart.ts'
 import { VolumeOpening } from './opening/volume-opening.ts'
+import { LoggedRequests } from './logged-requests.ts'
 import { ParkedRequests } from './parked-requests.ts'
 import { PassingRequests } from './passing-requests.ts'
-import { PhaseControl } from './phase-control.ts'
+import { PhaseControl, policyOf } from './phase-control.ts'
 import { ReadPath } from './read-path.ts'
 import { policyMet } from './replication/copies-wanted.ts'
+import type { HandOver } from './replication/hand-over.ts'
 import { Replication } from './replication/replication.ts'
 import type { RecoveredRequests } from './recovered-requests.ts'
 import type { Request } from './request.ts'
@@ -56,6 +58,7 @@ export class Volume {
   private readonly client: RegisterClient
   private readonly edges: EdgeHashes
   private readonly recovered: RecoveredRequests
+  private readonly logged: LoggedRequests
   private readonly reads: ReadPath
   private readonly fills: CacheFills
   private readonly writes: WritePath
@@ -66,10 +69,6 @@ export class Volume {
   private readonly phases: PhaseControl
   private readonly replication: Replication | null
   private readonly parked = new ParkedRequests()
-  /** Requests that the log holds and that wait for the backing: re-sent, or logged before write-back ended. */
-  private recoveredWaiting: { readonly request: Request; readonly seq: number }[] = []
-  /** Every record up to here is durable on the backing. */
-  private backingHasSeq = 0
   private writesHeld = 0
   private suspended = false
   private releasing = false
@@ -82,6 +81,7 @@ export class Volume {
     this.client = client
     this.edges = edges
     this.recovered = recovered
+    this.logged = new LoggedRequests(core, recovered, () => this.destager.notify())
     this.sectorBytes = core.settings.sectorBytes
     const scratch = new ScratchPool(core.ports.memory)
     this.fills = new CacheFills(core)
@@ -91,20 +91,17 @@ export class Volume {
     })
     this.writes = new WritePath(core, {
       onCommitted: () => this.onProgress(),
-      onLoggedBefore: (request, seq) => this.answerWhenDestaged(request, seq),
+      onLoggedBefore: (request, seq) => this.onLoggedBefore(request, seq),
       onLogFailed: (error, unlogged) => this.onLogFailed(error.message, unlogged),
     })
     this.through = new ThroughPath(core, () => this.onProgress())
     this.passing = new PassingRequests(core, this.through, (request) => this.reads.start(request))
-    this.writes.unrepliedSeq = () => this.unrepliedSeq()
+    this.writes.unrepliedSeq = () => Math.min(this.through.unrepliedSeq(), this.logged.unrepliedSeq())
     this.admission = new Admission(core, this.writes)
     this.destager = new Destager(core, edges, scratch, {
       fill: () => this.admission.pressure(),
       repliedSeq: () => this.writes.repliedSeq,
-      onBackingHas: (seq) => {
-        this.backingHasSeq = seq
-        this.answerRecovered()
-      },
+      onBackingHas: (seq) => this.logged.backingHas(seq),
       onRelief: () => this.onProgress(),
       onCheckpointFailed: (message) => this.onLogFailed(message, []),
       onDirtyUnreadable: (message) => this.background(this.phases.dirtyUnreadable(message)),
@@ -149,7 +146,10 @@ export class Volume {
         return
       case REQUEST_WRITE:
       case REQUEST_ZERO:
-        if (request.resent && this.isInLog(request)) return
+        if (request.resent && this.logged.takeResent(request)) {
+          if (this.logged.count > 0) this.destager.poke()
+          return
+        }
         if (this.parked.count > 0 || !this.write(request, request.data, request.dataStart)) this.parked.park(request)
         return
     }
@@ -205,6 +205,42 @@ export class Volume {
   /** Writes through from now on and drains; resolves when nothing is dirty any more and nothing can get dirty. */
   prepareClose(): Promise<void> {
     return this.phases.setPolicy('write-through')
+  }
+
+  /**
+   * For a planned move: destages at full rate for at most `limitMs`. Throws CacheError where `to` could not take over what
+   * is then left; nothing was changed. True: nothing is left.
+   */
+  async prepareMove(to: string, limitMs: Ms): Promise<boolean> {
+    const calm = this.destager.hurry()
+    try {
+      const { clock } = this.core.ports
+      const endMs = clock.monotonicMs() + limitMs
+      while (this.destager.logInUse && clock.monotonicMs() < endMs) {
+        // oxlint-disable-next-line eslint/no-await-in-loop -- looks again soon
+        await this.nextProgress()
+      }
+    } finally {
+      calm()
+    }
+    if (!this.destager.logInUse) return true
+    const refusal = this.handOver()?.refusal(to) ?? null
+    if (refusal !== null) throw refusal
+    return false
+  }
+
+  /** Gives the volume to `to`, dirty as it is. The front end is gone; whatever happens, this engine serves no more. */
+  async moveTo(to: string): Promise<void> {
+    const handOver = this.handOver()
+    assert(handOver !== null, 'a volume without peers drains before it moves')
+    await handOver.run(to)
+    this.suspended = true
+    await this.replication?.stop()
+  }
+
+  private handOver(): HandOver | null {
+    const host = { ...this.phaseHost(), phases: this.phases, isBusy: () => this.isBusy() }
+    return this.replication?.handOver(host) ?? null
   }
 
   /** Drains, ends the ownership in the register and closes the devices. Nothing may be submitted any more. */
@@ -333,39 +369,10 @@ export class Volume {
     )
   }
 
-  /** Rule 3.4: a re-sent request whose record is in the log is answered from it, by the rule of the present phase. */
-  private isInLog(request: Request): boolean {
-    const seq = this.recovered.seqOf(request)
-    if (seq === 0) return false
-    this.recoveredWaiting.push({ request, seq })
-    this.answerRecovered()
-    if (this.recoveredWaiting.length > 0) this.destager.poke()
-    return true
-  }
-
   /** Writes of DrainWT go on to the backing; one that was logged before is on it when its generation is. */
-  private answerWhenDestaged(request: Request, seq: Seq): void {
+  private onLoggedBefore(request: Request, seq: Seq): void {
     if (this.through.isOwn(request)) request.complete(REQUEST_OK)
-    else this.recoveredWaiting.push({ request, seq })
-  }
-
-  private answerRecovered(): void {
-    const { core, recoveredWaiting: waiting } = this
-    if (waiting.length === 0 || !core.mayAnswer) return
-    // WriteThrough: dirty=false is settled, so the backing has everything.
-    const hasSeq = core.phase === 'WriteBack' || core.phase === 'WriteThrough' ? Infinity : this.backingHasSeq
-    this.recoveredWaiting = waiting.filter((item) => item.seq > hasSeq)
-    for (const item of waiting) if (item.seq <= hasSeq) item.request.complete(REQUEST_OK)
-    this.destager.notify()
-  }
-
-  /** Lowest record whose request is not answered although it is durable in the log; Infinity: none. */
-  private unrepliedSeq(): Seq {
-    let lowest = this.through.unrepliedSeq()
-    // Until all re-sent requests have been read, each recovered record may be one of theirs.
-    if (this.core.resendPending) lowest = Math.min(lowest, this.recovered.lowestSeq())
-    for (const { seq } of this.recoveredWaiting) lowest = Math.min(lowest, seq)
-    return lowest
+    else this.logged.add(request, seq)
   }
 
   private onBackingWriteEnd(position: Bytes, length: Bytes): void {
@@ -403,7 +410,7 @@ export class Volume {
   private release(): void {
     if (this.releasing || this.suspended) return
     this.releasing = true
-    this.answerRecovered()
+    this.logged.answer()
     this.answerHeld()
     while (this.core.frozen === 0) {
       const item = this.parked.first()
@@ -487,10 +494,4 @@ export class Volume {
     await once((done) => core.ports.cacheFill.close(done))
     if (core.ports.cache !== core.ports.cacheFill) await once((done) => core.ports.cache.close(done))
   }
-}
-
-/** A policy that was changed online lasts until the next serve, so a restart takes it from the phase (DESIGN.md §7.8). */
-function policyOf({ settings, phase }: EngineCore, members: readonly Member[]): WritePolicy {
-  if (settings.start === 'first' || phase === 'Blocked' || !policyMet(settings, members)) return settings.writePolicy
-  return phase === 'WriteBack' ? 'write-back' : 'write-through'
 }

@@ -14,17 +14,17 @@ export interface RestartFacts {
   readonly intent: 'none' | 'open'
   /** Is the own store a member under its present incarnation, by the last settled record? */
   readonly store: 'listed' | 'not-listed'
-  /** Of the last settled record; `opening` also where there is none. */
-  readonly phase: 'opening' | 'serving' | 'closing' | 'detached' | 'blocked'
+  /** Of the last settled record; `opening` also where there is none. moved: it names another owner, by a hand-over. */
+  readonly phase: 'opening' | 'serving' | 'closing' | 'detached' | 'blocked' | 'moved'
 }
 
 /**
  * resume: next run, adopt the own log, serve; the register is not needed.
  * resume-closing: the same, but go on closing instead of serving.
  * settle-first: move the register's version, store what then holds, and ask again.
- * open: from S0. wait: until the earlier engine has been reaped. closed: nothing is left to do.
+ * open: from S0. wait: until the earlier engine has been reaped. closed, moved: nothing is left to do here.
  */
-export type RestartDecision = 'resume' | 'resume-closing' | 'settle-first' | 'open' | 'wait' | 'closed'
+export type RestartDecision = 'resume' | 'resume-closing' | 'settle-first' | 'open' | 'wait' | 'closed' | 'moved'
 
 const MINE = { predecessor: ['reaped'], holder: ['same'], superblock: ['readable'] } as const
 
@@ -43,7 +43,7 @@ export const RESTART_ROWS: readonly DecisionRow<RestartFacts, RestartDecision>[]
   {
     label: 'change-open',
     rules: '1.3 h-restart-get h-restart-add',
-    when: { ...MINE, intent: ['open'], phase: ['serving', 'closing', 'detached', 'blocked'] },
+    when: { ...MINE, intent: ['open'], phase: ['serving', 'closing', 'detached', 'blocked', 'moved'] },
     then: 'settle-first',
   },
   {
@@ -65,6 +65,7 @@ export const RESTART_ROWS: readonly DecisionRow<RestartFacts, RestartDecision>[]
     then: 'resume-closing',
   },
   { label: 'closed-before', rules: '1.3', when: { ...MINE, intent: ['none'], phase: ['detached'] }, then: 'closed' },
+  { label: 'handed-over', rules: '6', when: { ...MINE, intent: ['none'], phase: ['moved'] }, then: 'moved' },
   { label: 'was-blocked', rules: 'invariant 9', when: { ...MINE, intent: ['none'], phase: ['blocked'] }, then: 'open' },
 ]
 
@@ -100,8 +101,14 @@ export function restartFacts({ sameHolder, predecessorReaped, superblock }: Rest
       superblock !== null && settled?.members.some((member) => sameMember(member, superblock.store))
         ? 'listed'
         : 'not-listed',
-    phase: settled === null ? 'opening' : PHASE_GROUPS[settled.phase],
+    phase: phaseFact(settled, superblock?.store ?? null),
   }
+}
+
+function phaseFact(settled: RegisterRecord | null, store: Member | null): RestartFacts['phase'] {
+  if (settled === null) return 'opening'
+  const group = PHASE_GROUPS[settled.phase]
+  return group === 'serving' && store !== null && settled.owner !== store.node ? 'moved' : group
 }
 
 export function restartDecision(

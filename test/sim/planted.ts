@@ -28,8 +28,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: `${ENGINE}/write-path.ts`,
-        find: '    this.core.journal.append(\n',
-        replace: '    this.acknowledge(commit)\n    this.core.journal.append(\n',
+        find: '    this.core.copies.append(\n',
+        replace: '    this.acknowledge(commit)\n    this.core.copies.append(\n',
       },
     ],
     checkers: ['ack'],
@@ -183,10 +183,10 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     why: 'a flush in write-through does not reach the backing',
     edits: [
       {
-        file: `${ENGINE}/volume.ts`,
-        find: '      core.unflushed.flush((error) => request.complete(resultOf(error)))\n',
+        file: `${ENGINE}/passing-requests.ts`,
+        find: '    core.unflushed.flush((error) => {\n',
         replace:
-          "      if (core.phase === 'WriteThrough') request.complete(REQUEST_OK)\n      else core.unflushed.flush((error) => request.complete(resultOf(error)))\n",
+          "    if (core.phase === 'WriteThrough') {\n      request.complete(REQUEST_OK)\n      return\n    }\n    core.unflushed.flush((error) => {\n",
       },
     ],
     checkers: ['durability', 'clean', 'committed-reads', 'order'],
@@ -287,8 +287,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: `${ENGINE}/volume.ts`,
-        find: '  private onProgress(): void {\n    this.releasePassing()\n    this.release()\n',
-        replace: '  private onProgress(): void {\n    this.releasePassing()\n',
+        find: '  private onProgress(): void {\n    this.answerHeld()\n    this.release()\n',
+        replace: '  private onProgress(): void {\n    this.answerHeld()\n',
       },
     ],
     checkers: ['liveness'],

@@ -58,8 +58,6 @@ export class Gathering {
         await this.contact()
         return null
       case 'revoke':
-        // An engine whose volume may be clean and is alone reads from the backing where others share its register, so
-        // the fence stops its reads as well: there is nothing to revoke (docs/decisions/0007).
         throw new Error('nothing has to be revoked')
       case 'need-off': {
         const { code, message, remedy } = needOffText(settings.volume, step.entries)
@@ -96,6 +94,8 @@ export class Gathering {
       node: settings.node,
       proofs: this.proofs,
       members: this.record.members.map((member) => this.viewOf(member)),
+      // An engine whose volume may be clean and is alone reads from the backing where others share its register, so that
+      // the fence stops its reads as well (EngineCore.mayReadCache): there is nothing to revoke (docs/decisions/0007).
       revoked: true,
       lossAccepted: settings.acceptDataLoss === settings.volume,
     }

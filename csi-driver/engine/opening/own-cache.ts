@@ -199,6 +199,7 @@ export class OwnCache {
     const resized = record.backing.sizeBytes !== superblock.backing.sizeBytes
     const becomesOwner = superblock.pendingLineage?.logUuid === record.logUuid
     const firstRun = superblock.epoch !== record.epoch || superblock.run === 0
+    const owns = record.phase !== 'Opening' && record.owner === this.settings.node
     const error = await once((done) =>
       journal.updateSuperblock(
         {
@@ -207,7 +208,7 @@ export class OwnCache {
           wallMs: this.ports.clock.wallMs(),
           backing: record.backing,
           ...(becomesOwner ? promotePending(superblock) : {}),
-          ...(firstRun && record.phase !== 'Opening' ? { epoch: record.epoch, run: 1 } : {}),
+          ...(firstRun && owns ? { epoch: record.epoch, run: 1 } : {}),
           // Hashes of a last MiB that was somewhere else, or of blocks that through-writes may change.
           ...(this.edges.paused || resized ? { edgeHashes: new Uint32Array(superblock.edgeHashes.length) } : {}),
         },

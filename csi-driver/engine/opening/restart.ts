@@ -37,6 +37,7 @@ export class EngineRestart {
       client.adopt(settled as RegisterRecord)
       return this.resume()
     }
+    if (decision === 'moved') throw this.parts.lostError()
     if (decision !== 'settle-first') return this.openAnew()
     // The intent names a change of this epoch: moving the version decides it, then the table is asked again.
     await client.read()
@@ -46,6 +47,7 @@ export class EngineRestart {
       predecessorReaped: true,
       superblock: { store, settled: client.record, intent: null },
     })
+    if (again.decision === 'moved') throw this.parts.lostError()
     return again.decision === 'resume' || again.decision === 'resume-closing' ? this.resume() : this.openAnew()
   }
 

@@ -1,6 +1,7 @@
 // The copies of an open volume on other nodes: joins the replicator to the own log and to the membership. Null where a
 // volume has no peers.
 import { type PeerStatus, Replicator } from '../../replica/replicator.ts'
+import { HandOver, type HandOverHost } from './hand-over.ts'
 import { JournalSource } from './journal-source.ts'
 import { Membership, type MembershipHost } from './membership.ts'
 
@@ -40,6 +41,11 @@ export class Replication {
 
   peers(): readonly PeerStatus[] {
     return this.replicator.peers()
+  }
+
+  /** Gives the volume to another node; see hand-over.ts. */
+  handOver(host: HandOverHost): HandOver {
+    return new HandOver(host, this.replicator)
   }
 
   /** Nothing is waited for any more; what is on its way is never answered. */

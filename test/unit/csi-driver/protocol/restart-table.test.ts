@@ -17,7 +17,7 @@ const DOMAIN: FactDomain<RestartFacts> = {
   superblock: ['readable', 'unreadable'],
   intent: ['none', 'open'],
   store: ['listed', 'not-listed'],
-  phase: ['opening', 'serving', 'closing', 'detached', 'blocked'],
+  phase: ['opening', 'serving', 'closing', 'detached', 'blocked', 'moved'],
 }
 
 test('every combination has exactly one row, every row is reached', () => {
@@ -50,6 +50,7 @@ test.each([
   ['opening', input(aRecord({ phase: 'Opening' })), 'open'],
   ['creating', input(null), 'open'],
   ['blocked', input(aRecord({ phase: 'Blocked' })), 'open'],
+  ['handed over', input(aRecord({ owner: 'node-b' })), 'moved'],
   [
     'a change open',
     input(null, { superblock: { store: MEMBER, settled: aRecord(), intent: anIntent() } }),
