@@ -6,8 +6,8 @@ type VolumeLine = PeerStatus['volumes'][number]
 
 const HEADINGS = ['VOLUME', 'EPOCH', 'RUN', 'LOG', 'BATCHES', 'BYTES', 'LAG', 'ENGINE']
 const FINDING_HEADINGS = ['VOLUME', 'UUID', 'BYTES', 'OUTCOME', 'WHY']
-/** Enough of a log's name to tell it from others at sight; `--output json` has all of it. */
-const LOG_NAME_CHARACTERS = 12
+/** Enough of the random part of a log's name to tell it from others at sight; `--output json` has all of it. */
+const LOG_NAME_CHARACTERS = 8
 
 export const NO_PEERS = 'No replica store runs here. Start one with: forebay peer --store PATH --listen ADDR:PORT …\n'
 
@@ -27,10 +27,9 @@ function rowOf({ volume, epoch, run, log, unwrittenBytes, engine }: VolumeLine):
   const known = [volume, String(epoch), String(run)]
   const by = engine === null ? '-' : `${engine.node}${engine.purpose === 'owner' ? '' : ` (${engine.purpose})`}`
   if (log === null) return [...known, 'none', '-', '-', '-', by]
-  const name = log.names.at(-1)?.logUuid ?? ''
   return [
     ...known,
-    name.slice(0, LOG_NAME_CHARACTERS),
+    logText(log.names.at(-1)?.logUuid ?? ''),
     log.lastBatchSeq < log.firstBatchSeq ? '-' : `${log.firstBatchSeq}-${log.lastBatchSeq}`,
     bytesText(log.storedBytes),
     // What came and is not yet durable here; records that may lack elsewhere are only counted.
@@ -39,6 +38,11 @@ function rowOf({ volume, epoch, run, log, unwrittenBytes, engine }: VolumeLine):
       : `${bytesText(unwrittenBytes)}, ${log.unackedRecords} records`,
     by,
   ]
+}
+
+/** The epoch that made the log, and the beginning of the rest. */
+function logText(logUuid: string): string {
+  return `${BigInt(`0x0${logUuid.slice(0, 16)}`)}-${logUuid.slice(16, 16 + LOG_NAME_CHARACTERS)}`
 }
 
 function remarks({ volume, lossReason, failure, log }: VolumeLine): string[] {

@@ -38,7 +38,7 @@ export const peersCommand = defineCommand({
     ...stateDirSchema,
   },
   description: [
-    'Lists each `forebay peer` of this host and what it holds of each volume: ownership (epoch) and life of the engine (run) that wrote last, the log by the beginning of its name, its batches and bytes, what has come and is not yet durable (lag), and the engine that is connected.',
+    'Lists each `forebay peer` of this host and what it holds of each volume: ownership (epoch) and life of the engine (run) that wrote last, the log by the epoch and the beginning of its name, its batches and bytes, what has come and is not yet durable (lag), and the engine that is connected.',
     'discard gives up the copies of volumes that nobody needs any more: the register names a newer log and not this store, or shows the volume closed with everything written back, or --gone names it. Age is no reason, and neither is a full store. A store that was started with --register does this by itself every five minutes; without --register only --gone gives anything up. What an engine is connected to always stays.',
   ],
   exits: [

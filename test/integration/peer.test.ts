@@ -26,7 +26,7 @@ describe('as a process', () => {
     ])
     const table = (await bed.peers('b')).out
     expect(table).toMatch(/^node=b listen=127\.0\.0\.1:\d+ resource=flash free=\S+ MiB of \S+ MiB store=/)
-    expect(table).toMatch(/^ {2}VOLUME +EPOCH +RUN +LOG +BATCHES +BYTES +LAG +ENGINE\n {2}vol +1 +1 +0{12} +1-\d+ +/m)
+    expect(table).toMatch(/^ {2}VOLUME +EPOCH +RUN +LOG +BATCHES +BYTES +LAG +ENGINE\n {2}vol +1 +1 +1-cdcdcdcd +1-\d+ +/m)
     await owner.kill()
     const { status: code, err } = await first.stop()
     expect({ code, last: err.trim().split('\n').at(-1) }).toMatchObject({

@@ -28,12 +28,12 @@ test('volumes in every state', () => {
     ]),
   ])
   expect(text.split('\n').slice(1)).toEqual([
-    '  VOLUME  EPOCH  RUN  LOG           BATCHES  BYTES  LAG               ENGINE',
-    '  db1     3      2    000000000000  11-20    2 KiB  0 B               host-a',
-    '  late    3      2    000000000000  11-20    2 KiB  5 KiB, 3 records  host-a',
-    '  empty   3      2    000000000000  -        0 B    0 B               -',
-    '  none    3      2    none          -        -      -                 -',
-    '  moving  3      2    000000000000  11-20    2 KiB  0 B               host-c (opener)',
+    '  VOLUME  EPOCH  RUN  LOG         BATCHES  BYTES  LAG               ENGINE',
+    '  db1     3      2    3-abababab  11-20    2 KiB  0 B               host-a',
+    '  late    3      2    3-abababab  11-20    2 KiB  5 KiB, 3 records  host-a',
+    '  empty   3      2    3-abababab  -        0 B    0 B               -',
+    '  none    3      2    none        -        -      -                 -',
+    '  moving  3      2    3-abababab  11-20    2 KiB  0 B               host-c (opener)',
     '  none: its log here is lost: chain ends at batch 4',
     '  moving: refuses everybody until a restart: EIO at 4096',
     '  moving: is being taken over by a new owner',
