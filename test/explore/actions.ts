@@ -110,6 +110,10 @@ export function withFate(of: number, fate: number): number {
   return of | (fate << 20)
 }
 
+export function fateOf(of: number): number {
+  return of >> 20
+}
+
 export function nameOfAction(of: number): ActionName {
   return NAMES[of & 127] as ActionName
 }

@@ -2,11 +2,10 @@
 import { ACTION, action } from '../actions.ts'
 import type { Successors } from '../successors.ts'
 import { mayDiscard } from './discards.ts'
-import { clearLateAppend } from './log-steps.ts'
 import type { Model } from './model.ts'
 import { cacheOf, memberOf, NODES } from './record-pool.ts'
 import { isUp, LEASE, MODE, reachesRegister, type State } from './state.ts'
-import { keepNoLog } from './store-asks.ts'
+import { clearLateAppend, keepNoLog } from './store-asks.ts'
 
 export const LINKS = 2 * NODES
 

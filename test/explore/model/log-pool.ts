@@ -57,6 +57,17 @@ export const SUPERSEDES = 8
 /** So that a search ends. */
 export const BATCHES_MAX = 6
 
+/** Numbers have two bytes in a state. */
+export const POOL_MAX = 65_535
+
+export class PoolFull extends Error {}
+
+/** Adds to a pool and gives the number, from 1. */
+export function addTo<Entry>(pool: Entry[], entry: Entry): number {
+  if (pool.length >= POOL_MAX) throw new PoolFull('a search met more logs, stores or records than a state can number')
+  return pool.push(entry)
+}
+
 export function uuidOf(epoch: number): string {
   return epoch.toString(16).padStart(16, '0').padEnd(32, '0')
 }
@@ -92,7 +103,7 @@ export class LogPool {
     let id = this.#batchIds.get(key)
     if (id === undefined) {
       const seq = previous === 0 ? 1 : this.batch(previous).seq + 1
-      id = this.#batches.push({ id: this.#batches.length + 1, seq, previous, content, epoch, run, name })
+      id = addTo(this.#batches, { id: this.#batches.length + 1, seq, previous, content, epoch, run, name })
       this.#batchIds.set(key, id)
     }
     return this.batch(id)
@@ -153,7 +164,7 @@ export class LogPool {
     let id = this.#volumeIds.get(key)
     if (id === undefined) {
       const state = { promise, epoch, run, log: log?.stored ?? null }
-      id = this.#volumes.push({ id: this.#volumes.length + 1, state, log, decided: new Map() })
+      id = addTo(this.#volumes, { id: this.#volumes.length + 1, state, log, decided: new Map() })
       this.#volumeIds.set(key, id)
     }
     return this.volume(id)
@@ -166,7 +177,7 @@ export class LogPool {
     const key = `${names.map((name) => `${epochOf(name.logUuid)}@${name.firstBatchSeq}`).join()}/${pending === null} ${trimmed} ${trimmedBatch} ${lastBatch}`
     let id = this.#logIds.get(key)
     if (id === undefined) {
-      id = this.#logs.push(this.#build(this.#logs.length + 1, { ...content, lineage }))
+      id = addTo(this.#logs, this.#build(this.#logs.length + 1, { ...content, lineage }))
       this.#logIds.set(key, id)
     }
     return this.#logs[id - 1] as Log

@@ -18,7 +18,7 @@ import {
   setAcked,
   type State,
 } from './state.ts'
-import { ANSWER, askAppend, askHeartbeat, askHello, askPromote, askTrim, greet, keepLog } from './store-asks.ts'
+import { ANSWER, askAppend, askHeartbeat, askHello, askPromote, askTrim, clearLateAppend, greet, keepLog } from './store-asks.ts'
 import type { Sender } from '../../../csi-driver/protocol/store-table.ts'
 
 /** Stores that get batches from the engine. */
@@ -247,8 +247,4 @@ export function lateAppendSteps(model: Model, out: Successors): void {
   const stored = volume !== null && volume.log !== null && askAppend(model, volume, sender, batch) === ANSWER.done
   if (stored) keepLog(model, next, store, model.logs.append(volume.log as Log, id))
   out.add(action(stored ? ACTION.lateStored : ACTION.lateDropped, store, batch.seq))
-}
-
-export function clearLateAppend({ lateAppend }: State): void {
-  Object.assign(lateAppend, { to: 0, epoch: 0, run: 0, opener: 0, batch: 0, ended: 0 })
 }

@@ -18,7 +18,6 @@ import {
   ackedOf,
   type EngineView,
   incarnationOf,
-  ownCache,
   reaches,
   setAcked,
   setIncarnation,
@@ -127,7 +126,7 @@ function actionOf(model: Model, state: State, node: number, { late }: Told): Mem
   }
   for (let other = 0; other < NODES; other++) key = key * 64 + (other === node ? 0 : candidateKey(model, state, node, other))
   const ownWhole = Number(((engine.joined >> cacheOf(node)) & 1) === 1 && engine.ackedOwn === model.log(engine).last)
-  key = key * 8 + ownCache(state, node).incarnation * 2 + ownWhole
+  key = key * 8 + incarnationOf(engine, cacheOf(node)) * 2 + ownWhole
   key = key * 16 + (engine.wish << 3) + (Number(engine.intent !== 0) << 2) + node
   return model.membership(key, () => membershipDecision(inputOf(model, state, node, parts), model.rules.membershipTables).then)
 }
@@ -195,7 +194,7 @@ function inputOf(model: Model, state: State, node: number, health: readonly numb
     wish: { same: 0, other: 0, any: model.scenario.replicas, policy: engine.wish === 1 ? 'write-through' : 'write-back' },
     record,
     changeOpen: engine.intent !== 0,
-    ownStore: memberOf(cacheOf(node), ownCache(state, node).incarnation),
+    ownStore: memberOf(cacheOf(node), incarnationOf(engine, cacheOf(node))),
     ownJoined: (engine.joined >> cacheOf(node)) % 2 === 1 && engine.ackedOwn === model.log(engine).last,
     members: record.members.map((member) => ({
       member,

@@ -15,14 +15,15 @@ import { cacheOf, firstRecord, type KnownRecord, maskOf, memberOf, nodeName, NOD
 import { CHANGE, NEWEST, OWN_LOG, Rules, SERVING } from './rules.ts'
 import {
   ackedOf,
+  adoptCache,
   backingOf,
   type Budget,
   cachedOf,
   type EngineView,
+  incarnationOf,
   LEASE,
   MODE,
   NODE_LEASE,
-  ownCache,
   PERMISSION,
   ROUTE,
   State,
@@ -101,6 +102,7 @@ export class Model {
     engine.record = record.id
     engine.current = 1
     engine.log = log.id
+    adoptCache(state, 0)
     for (const store of peers) {
       engine.leases |= 1 << store
       engine.incarnations |= 1 << (2 * store)
@@ -135,8 +137,8 @@ export class Model {
 
   standing(state: State, node: number): Standing {
     const engine = state.engine(node)
-    const cache = ownCache(state, node).incarnation
-    const key = ((engine.record * 4096 + engine.intent) * 4 + cache) * 4 + node
+    const cache = incarnationOf(engine, cacheOf(node))
+    const key = ((engine.record * 65_536 + engine.intent) * 4 + cache) * 4 + node
     let found = this.#standings.get(key)
     if (found === undefined) this.#standings.set(key, (found = this.#standingOf(engine, node, cache)))
     return found

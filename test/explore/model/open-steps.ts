@@ -15,8 +15,10 @@ import { changeRegister, setRegister } from './register-steps.ts'
 import { drained } from './resume-steps.ts'
 import {
   ackedOf,
+  adoptCache,
   clearBackingWrite,
   type EngineView,
+  incarnationOf,
   MODE,
   NODE_LEASE,
   ownCache,
@@ -349,6 +351,7 @@ function keepEpoch(model: Model, next: State, node: number): void {
 
 /** The node has the backing from here on. */
 function begin(next: State, node: number): void {
+  adoptCache(next, node)
   next.globals.cutOff &= ~(1 << node)
   next.engine(node).proofs = 0
   next.engine(node).ignored = 0
@@ -401,7 +404,7 @@ function prepareStep(model: Model, out: Successors, node: number, store: number)
   const { from } = out
   const engine = from.engine(node)
   const isOwn = store === cacheOf(node)
-  const lost = !isOwn && from.store(store).incarnation !== incarnationIn(engine, store)
+  const lost = !isOwn && from.store(store).incarnation !== incarnationOf(engine, store)
   if (!isOwn && (lost || !reaches(from, node, store))) {
     leaveOut(out, node, store)
     return
@@ -440,10 +443,6 @@ function startsAnew(model: Model, out: Successors, node: number, store: number):
   out.add(action(ACTION.learnAtOpen, node, store))
 }
 
-function incarnationIn(engine: EngineView, store: number): number {
-  return (engine.incarnations >> (2 * store)) & 3
-}
-
 function leaveOut(out: Successors, node: number, store: number): void {
   const next = out.fork()
   const engine = next.engine(node)
@@ -468,12 +467,12 @@ function own(model: Model, out: Successors, node: number): void {
   const engine = from.engine(node)
   const { record, epoch } = model.record(engine)
   const log = model.log(engine)
-  const incarnations = [0, 1, 2].map((store) => incarnationIn(engine, store))
+  const incarnations = [0, 1, 2].map((store) => incarnationOf(engine, store))
   const joined: Member[] = []
   for (let store = 0; store < NODES; store++) {
     if ((engine.joined >> store) & 1) joined.push(memberOf(store, incarnations[store] as number))
   }
-  const ownMember = memberOf(cacheOf(node), ownCache(from, node).incarnation)
+  const ownMember = memberOf(cacheOf(node), incarnationOf(engine, cacheOf(node)))
   const members = membersOfNewLog(joined, ownMember)
   const unreachable = record.members.filter((member) => !members.some((other) => sameMember(other, member)))
   const isEmpty = log.last === log.trimmed

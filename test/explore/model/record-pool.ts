@@ -9,7 +9,7 @@ import {
   type RegisterRecord,
 } from '../../../csi-driver/register/record.ts'
 import { type WhileUnsettled, whileUnsettled } from '../../../csi-driver/register/settlement.ts'
-import { epochOf, uuidOf } from './log-pool.ts'
+import { addTo, epochOf, uuidOf } from './log-pool.ts'
 
 export const NODES = 3
 /** On each node a replica store (0 to 2), which every engine reaches by the network, and a cache (3 to 5), only its own. */
@@ -103,7 +103,7 @@ export class RecordPool {
     const key = JSON.stringify(record)
     let id = this.#ids.get(key)
     if (id === undefined) {
-      id = this.#records.push(known(this.#records.length + 1, record))
+      id = addTo(this.#records, known(this.#records.length + 1, record))
       this.#ids.set(key, id)
     }
     return this.get(id)

@@ -14,6 +14,7 @@ import type { Model } from './model.ts'
 import { cacheOf, isCache, memberOf, nodeOf, storeOf } from './record-pool.ts'
 import { changeRegister, ownLogOf, serve } from './register-steps.ts'
 import {
+  adoptCache,
   MODE,
   ownCache,
   reaches,
@@ -302,6 +303,7 @@ function resumed(model: Model, out: Successors, node: number): void {
   const { epoch, members, logName } = model.record(engine)
   const log = own.pending === logName ? model.logs.promote(own) : model.logs.withoutPending(own)
   ownCache(next, node).volume = model.logs.volumeOf(epoch, epoch, engine.run, log).id
+  adoptCache(next, node)
   engine.mode = MODE.serving
   engine.log = log.id
   engine.met = 0

@@ -164,6 +164,8 @@ export class Rules {
   readonly membershipTables: MembershipTables
   /** 2.1: is what a store says in another life than the one that is meant taken for the member's word? */
   readonly acceptsOtherLife: boolean
+  /** 3.3: does what an ended connection still delivers come to nothing? */
+  readonly endedIsDropped: boolean
   readonly acknowledge
   readonly backingWrite
   readonly read
@@ -184,6 +186,8 @@ export class Rules {
       action: tables.memberAction,
     }
     this.acceptsOtherLife = decide(tables.copy, { holds: true, store: 'lost' }).then === 'counts'
+    const late = { connection: 'ended', engine: 'same', purpose: 'owner', order: 'APPEND' } as const
+    this.endedIsDropped = decide(tables.sender, late).then === 'drop'
     this.acknowledge = new Tabulated(ACKNOWLEDGE, (facts) => acknowledgeDecision(facts, tables.acknowledge).then)
     this.backingWrite = new Tabulated(BACKING_WRITE, (facts) => backingWriteDecision(facts, tables.backingWrite))
     this.read = new Tabulated(READ, (facts) => readDecision(facts, tables.read))

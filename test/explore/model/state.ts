@@ -122,7 +122,7 @@ const EngineFields = byteViewOf({
   learners: 1,
   /** Bit s: the lease of store s runs; NODE_LEASE, PERMISSION. */
   leases: 1,
-  /** Two bits for each replica store: the life of it that the engine talks to. */
+  /** Two bits for each replica store, and for the own cache: the life of it that the engine talks to. */
   incarnations: 1,
   acked0: 1,
   acked1: 1,
@@ -236,12 +236,19 @@ export function setAcked(engine: EngineView, store: number, seq: number): void {
   else engine.acked2 = seq
 }
 
+/** The life of a store that the engine talks to; of caches it has only its own. */
 export function incarnationOf(engine: EngineView, store: number): number {
-  return (engine.incarnations >> (2 * store)) & 3
+  return (engine.incarnations >> (2 * Math.min(store, NODES))) & 3
 }
 
 export function setIncarnation(engine: EngineView, store: number, incarnation: number): void {
-  engine.incarnations = (engine.incarnations & ~(3 << (2 * store))) | (incarnation << (2 * store))
+  const shift = 2 * Math.min(store, NODES)
+  engine.incarnations = (engine.incarnations & ~(3 << shift)) | (incarnation << shift)
+}
+
+/** The engine finds its cache: as this life of it it is listed, and acknowledges. */
+export function adoptCache(state: State, node: number): void {
+  setIncarnation(state.engine(node), cacheOf(node), ownCache(state, node).incarnation)
 }
 
 export function isUp({ globals }: State, node: number): boolean {

@@ -76,7 +76,9 @@ export function greet(model: Model, next: State, store: number, { epoch, run }: 
   const volume = model.volume(next, store)
   const promise = Math.max(epoch, volume?.state.promise ?? 0)
   next.store(store).volume = model.logs.volumeOf(promise, epoch, run, volume?.log ?? null).id
-  if (next.lateAppend.to === store + 1) next.lateAppend.ended = 1
+  if (next.lateAppend.to !== store + 1) return
+  if (model.rules.endedIsDropped) clearLateAppend(next)
+  else next.lateAppend.ended = 1
 }
 
 export function askAppend(model: Model, volume: Volume, sender: Sender, batch: Batch): number {
@@ -173,6 +175,10 @@ export function askFetch(model: Model, volume: Volume, sender: Sender, seq: numb
   return asked(volume, keyOf(ORDER.fetch, sender, seq), () =>
     numberOf(fetchDecision(sender, volume.state, seq, model.rules.tables).then),
   )
+}
+
+export function clearLateAppend({ lateAppend }: State): void {
+  lateAppend.to = lateAppend.epoch = lateAppend.run = lateAppend.opener = lateAppend.batch = lateAppend.ended = 0
 }
 
 /** The store now holds `log`; promise, epoch and run stay. */
