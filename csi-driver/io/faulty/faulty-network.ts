@@ -9,13 +9,21 @@ import type { Timers } from '../../../base/clock.ts'
 import { IoError } from '../../../base/errors.ts'
 import type { Bytes } from '../../../base/units.ts'
 import type { ByteStream, Listener, Network, NetworkAddress, StreamHandlers } from '../network.ts'
+import type { PeerNetwork, PeerStream } from '../peer-network.ts'
 import type { FaultPlan } from './fault-plan.ts'
 import type { FaultEffect } from './fault-rule.ts'
 
-export interface FaultyNetworkParts {
-  readonly network: Network
+interface FaultParts {
   readonly plan: FaultPlan
   readonly timers: Timers
+}
+
+export interface FaultyNetworkParts extends FaultParts {
+  readonly network: Network
+}
+
+export interface FaultyPeerNetworkParts extends FaultParts {
+  readonly network: PeerNetwork
 }
 
 export class FaultyNetwork implements Network {
@@ -34,19 +42,56 @@ export class FaultyNetwork implements Network {
   }
 
   connect(address: NetworkAddress, done: (error: IoError | null, stream: ByteStream | null) => void): void {
-    const { network, plan, timers } = this.parts
     const connect = (): void => {
-      network.connect(address, (error, stream) => {
+      this.parts.network.connect(address, (error, stream) => {
         done(error, stream === null ? null : new FaultyStream(stream, this.parts))
       })
     }
-    const effect = plan.strike('connect')
-    if (effect === null) connect()
-    else if (effect.kind === 'delay') timers.after(effect.delayMs, connect)
-    else if (effect.kind !== 'hang') {
-      const code = effect.kind === 'error' ? effect.code : 'ECONNRESET'
-      timers.soon(() => done(new IoError(code, `injected fault op=connect errno=${code}`), null))
+    strikeConnect(this.parts, connect, done)
+  }
+}
+
+/** The same for streams between nodes. Wrong bits reach the reader, as no TLS would let them: checksums above are tested by them. */
+export class FaultyPeerNetwork implements PeerNetwork {
+  private readonly parts: FaultyPeerNetworkParts
+
+  constructor(parts: FaultyPeerNetworkParts) {
+    this.parts = parts
+  }
+
+  listen(
+    address: NetworkAddress,
+    onStream: (stream: PeerStream) => void,
+    done: (error: IoError | null, listener: Listener | null) => void,
+  ): void {
+    this.parts.network.listen(address, (stream) => onStream(new FaultyPeerStream(stream, this.parts)), done)
+  }
+
+  connect(
+    address: NetworkAddress,
+    node: string,
+    done: (error: IoError | null, stream: PeerStream | null) => void,
+  ): void {
+    const connect = (): void => {
+      this.parts.network.connect(address, node, (error, stream) => {
+        done(error, stream === null ? null : new FaultyPeerStream(stream, this.parts))
+      })
     }
+    strikeConnect(this.parts, connect, done)
+  }
+}
+
+function strikeConnect(
+  { plan, timers }: FaultParts,
+  connect: () => void,
+  done: (error: IoError | null, stream: null) => void,
+): void {
+  const effect = plan.strike('connect')
+  if (effect === null) connect()
+  else if (effect.kind === 'delay') timers.after(effect.delayMs, connect)
+  else if (effect.kind !== 'hang') {
+    const code = effect.kind === 'error' ? effect.code : 'ECONNRESET'
+    timers.soon(() => done(new IoError(code, `injected fault op=connect errno=${code}`), null))
   }
 }
 
@@ -86,7 +131,7 @@ class FaultyStream implements ByteStream {
   private readonly outgoing = new Direction()
   private injected: IoError | null = null
 
-  constructor(stream: ByteStream, parts: FaultyNetworkParts) {
+  constructor(stream: ByteStream, parts: FaultParts) {
     this.stream = stream
     this.plan = parts.plan
     this.timers = parts.timers
@@ -196,5 +241,20 @@ class FaultyStream implements ByteStream {
     this.outgoing.dead = true
     if (code !== null) this.injected ??= new IoError(code, `injected fault remote=${this.remote} errno=${code}`)
     this.stream.destroy()
+  }
+}
+
+class FaultyPeerStream extends FaultyStream implements PeerStream {
+  readonly peerNode: string
+  private readonly peerStream: PeerStream
+
+  constructor(stream: PeerStream, parts: FaultParts) {
+    super(stream, parts)
+    this.peerNode = stream.peerNode
+    this.peerStream = stream
+  }
+
+  exporter(): Buffer {
+    return this.peerStream.exporter()
   }
 }

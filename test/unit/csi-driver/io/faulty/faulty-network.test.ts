@@ -5,8 +5,9 @@ import type { IoError } from '../../../../../base/errors.ts'
 import { createPrng } from '../../../../../base/prng.ts'
 import { FaultPlan } from '../../../../../csi-driver/io/faulty/fault-plan.ts'
 import { parseFaultRule } from '../../../../../csi-driver/io/faulty/fault-rule.ts'
-import { FaultyNetwork } from '../../../../../csi-driver/io/faulty/faulty-network.ts'
+import { FaultyNetwork, FaultyPeerNetwork } from '../../../../../csi-driver/io/faulty/faulty-network.ts'
 import type { ByteStream, Network, StreamHandlers } from '../../../../../csi-driver/io/network.ts'
+import type { PeerNetwork } from '../../../../../csi-driver/io/peer-network.ts'
 
 class End implements ByteStream {
   readonly remote = 'memory'
@@ -168,4 +169,42 @@ test('flip: other bytes, the sender’s are untouched', () => {
   far.write(sent)
   expect(sent.toString()).toBe('aaaa')
   expect(seen.near[0]).not.toBe('aaaa')
+})
+
+test('streams between nodes: the same faults, and who the other side is', () => {
+  const near = new End()
+  const far = new End()
+  near.other = far
+  far.other = near
+  const peerStream = Object.assign(near, { peerNode: 'b', exporter: () => Buffer.alloc(32, 7) })
+  const plan = new FaultPlan('peer', createPrng('peer-network'))
+  const rule = parseFaultRule('fault://peer?op=write&begin=1&error=EPIPE')
+  if (!rule.ok) throw new Error(rule.problem)
+  plan.add(rule.rule)
+  const network: PeerNetwork = {
+    listen: (_address, onStream, done) => {
+      onStream(peerStream)
+      done(null, null)
+    },
+    connect: (_address, node, done) => done(null, node === 'b' ? peerStream : null),
+  }
+  const timers: Timers = { after: () => ({ cancel() {} }), soon: (run) => run() }
+  const faulty = new FaultyPeerNetwork({ network, plan, timers })
+  const seen: string[] = []
+  far.start({ data: (bytes) => seen.push(bytes.toString()), closed: () => seen.push('(closed)') })
+  faulty.connect({ kind: 'tcp', host: 'h', port: 1 }, 'b', (error, stream) => {
+    expect(error).toBeNull()
+    expect([stream?.peerNode, stream?.exporter().length]).toEqual(['b', 32])
+    stream?.start({ data() {}, closed: (reason) => seen.push(`(near ${reason?.code})`) })
+    stream?.write(Buffer.from('one'))
+    stream?.write(Buffer.from('two'))
+  })
+  expect(seen).toEqual(['one', '(near EPIPE)', '(closed)'])
+  let accepted = ''
+  faulty.listen(
+    { kind: 'tcp', host: 'h', port: 1 },
+    (stream) => (accepted = stream.peerNode),
+    () => {},
+  )
+  expect(accepted).toBe('b')
 })

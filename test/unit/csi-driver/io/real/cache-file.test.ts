@@ -4,7 +4,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { SystemAlignedMemory } from '../../../../../csi-driver/io/real/aligned-memory.ts'
 import type { CacheFileOptions } from '../../../../../csi-driver/io/real/cache-file.ts'
-import { openCacheStorage } from '../../../../../csi-driver/io/real/cache-file.ts'
+import { growCacheFile, openCacheStorage } from '../../../../../csi-driver/io/real/cache-file.ts'
 import { systemClock, systemTimers } from '../../../../../csi-driver/io/real/system-clock.ts'
 
 // The file system of the sources: unlike the temporary directory it is rarely a tmpfs.
@@ -88,4 +88,21 @@ test('refusals', async () => {
     remedy: expect.stringContaining('--cache-size') as string,
   })
   expect(fs.readdirSync(flash)).toEqual([])
+})
+
+test('a file is made longer, keeps its content, and is never made shorter', async () => {
+  const file = path.join(flash, 'store')
+  const options = { path: file, resource: 'flash', clock: systemClock, timers: systemTimers } as const
+  const parts = { ...options, memory: new SystemAlignedMemory() }
+  fs.writeFileSync(file, Buffer.alloc(1 << 20, 'old'))
+  await growCacheFile({ ...parts, sizeBytes: 4 << 20 })
+  const content = fs.readFileSync(file)
+  expect(content.length).toBe(4 << 20)
+  expect(content.subarray(0, 1 << 20).equals(Buffer.alloc(1 << 20, 'old'))).toBe(true)
+  expect(content.subarray(1 << 20).some((byte) => byte !== 0)).toBe(false)
+  await growCacheFile({ ...parts, sizeBytes: 2 << 20 })
+  expect(fs.statSync(file).size).toBe(4 << 20)
+  await growCacheFile({ ...parts, path: path.join(flash, 'none'), sizeBytes: 2 << 20 })
+  expect(fs.existsSync(path.join(flash, 'none'))).toBe(false)
+  await expect(growCacheFile({ ...parts, sizeBytes: 2 ** 50 })).rejects.toMatchObject({ code: 'CACHE_NO_ROOM' })
 })
