@@ -15,9 +15,9 @@ import { CLASS_COUNT, classOf, leastCostMs, PayloadClass, SIZE_COUNT, sizeOf } f
 
 /** To begin needs this part of the raw time as gain, and a line that much flatter than fitted. */
 const BEGIN_GAIN_SHARE = 0.05
-const BEGIN_DOUBT = -2
+const BEGIN_DOUBT = -3
 /** To end needs a loss, and a line that much steeper than fitted. */
-const END_DOUBT = 1
+const END_DOUBT = 0.5
 /** A probe needs a gain that is possible at all, with a line that much steeper than fitted. */
 const PROBE_DOUBT = 2
 /** After so many batches of one size sent raw, only each LOOK_INTERVAL-th is looked at: a look costs 2 µs. */
@@ -33,7 +33,8 @@ const PROBE_CREDIT_MS_START: Ms = 10
 interface Probe {
   readonly payloadClass: PayloadClass
   readonly rawBytes: Bytes
-  /** Time that it would have taken as decided, if that is known; more is the price of the probe. */
+  /** What it is expected to take, and what it would have taken as decided. More than that is the price of the probe. */
+  readonly expectedMs: Ms
   readonly usualMs: Ms
 }
 
@@ -88,7 +89,8 @@ export class AdaptiveChoice {
     if (probe === null || probe.rawBytes !== rawBytes) return
     this.probe = null
     if (isSurprising) probe.payloadClass.probeSoon()
-    this.creditMs -= Math.max(0, ms - probe.usualMs)
+    // A hiccup is not the probe's fault.
+    this.creditMs -= Math.max(0, Math.min(ms, probe.expectedMs) - probe.usualMs)
   }
 
   private gainMs(payloadClass: PayloadClass, length: Bytes, doubt: number): Ms {
@@ -117,7 +119,7 @@ export class AdaptiveChoice {
     payloadClass.probed(!compress && this.gainMs(payloadClass, length, 0) > 0)
     // The price of compressing in vain is known when it is done.
     const usualMs = compress ? this.link.expectedMs(payloadClass.share * length, 0) + costMs : Number.POSITIVE_INFINITY
-    this.probe = { payloadClass, rawBytes: length, usualMs }
+    this.probe = { payloadClass, rawBytes: length, expectedMs: this.link.expectedMs(length, 0), usualMs }
     return true
   }
 }

@@ -7,28 +7,31 @@
 //        │  ·_/·               batches of one size say nothing about it
 //        └────────── bytes
 //
-// Pure: the caller measures. One late acknowledgement (a disk's hiccup) is cut to OUTLIER deviations, so that it cannot
-// tilt the line; when all are late the deviation grows with them and the line follows within some tens of samples.
+// Pure: the caller measures. A late acknowledgement (a disk's hiccup, a busy core) is cut to OUTLIER deviations, so that
+// it cannot tilt the line; when all are late the deviation grows with them and the line follows within some tens of
+// samples.
 import type { Bytes, Ms } from '../../../base/units.ts'
 
 /** Samples after which an old one has lost two thirds of its weight. */
 const MEMORY_SAMPLES = 32
-/** A sample farther from the line is taken as if it were this many mean deviations away. */
+/** A sample farther from the line is taken as if it were this many deviations away. */
 const OUTLIER = 6
 /** A sample farther than this was not expected at all. */
-const SURPRISE = 2.5
+const SURPRISE = 3.5
+/** The deviation grows by this part with each sample farther away than it, and shrinks with each nearer one. */
+const DEVIATION_STEP = 1 / 8
 /** No link is steadier than that, or a change of it would count as an outlier for long. */
 const DEVIATION_SHARE_MIN = 0.05
 /** Sizes closer than this, and than half the mean size, say little about the slope. */
 const INFORMATIVE_BYTES_MIN: Bytes = 4096
-/** Standard deviation over mean absolute deviation of a normal distribution. */
-const SIGMA_PER_DEVIATION = 1.25
+/** Standard deviation over median deviation of a normal distribution. */
+const SIGMA_PER_DEVIATION = 1.48
 
 export class LinkEstimate {
   private samples = 0
   private meanBytes: Bytes = 0
   private meanMs: Ms = 0
-  /** Mean distance from the line. */
+  /** Half of the samples are nearer to the line than this. A mean would be made by a few that the scheduler held up. */
   private deviationMs: Ms = 0
   /** Weight of the samples that the slope stems from, at most MEMORY_SAMPLES. */
   private information = 0
@@ -49,7 +52,8 @@ export class LinkEstimate {
     const limitMs = OUTLIER * this.deviationMs
     const residualMs = Math.max(-limitMs, Math.min(limitMs, ms - expectedMs))
     const surprising = Math.abs(residualMs) > SURPRISE * this.deviationMs
-    this.deviationMs += step * (Math.abs(residualMs) - this.deviationMs)
+    const isFar = Math.abs(residualMs) > this.deviationMs
+    this.deviationMs *= isFar ? 1 + DEVIATION_STEP : 1 - DEVIATION_STEP
     this.deviationMs = Math.max(this.deviationMs, DEVIATION_SHARE_MIN * this.meanMs)
     const offBytes = bytes - this.meanBytes
     const offMs = expectedMs + residualMs - this.meanMs

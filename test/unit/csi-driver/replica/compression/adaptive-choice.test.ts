@@ -14,6 +14,7 @@ const scenarios: fc.Arbitrary<Scenario> = fc.record({
   gbitPerSecond: fc.constantFrom(0.1, 0.5, 1, 2.5, 5, 10, 25, 40),
   baseMs: fc.double({ min: 0.1, max: 2, noNaN: true }),
   noise: fc.constantFrom(0, 0.5, 1),
+  heldUp: fc.constantFrom(0, 0.05, 0.1),
 })
 
 const usual = { sizes: MIXED, baseMs: 0.3, noise: 0.5 } as const
@@ -23,11 +24,11 @@ test('never slower than raw by more than the probes, and never restless', () => 
   fc.assert(
     fc.property(scenarios, fc.string(), (scenario, seed) => {
       const { gain, slowedShare, changes } = live(scenario, seed)
-      expect(gain).toBeGreaterThan(0.98)
-      expect(slowedShare).toBeLessThan(0.02)
-      expect(changes).toBeLessThanOrEqual(3 * scenario.sizes.length * scenario.materials.length)
+      expect(gain).toBeGreaterThan(0.97)
+      expect(slowedShare).toBeLessThan(0.03)
+      expect(changes).toBeLessThanOrEqual(8 * scenario.sizes.length * scenario.materials.length)
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   )
 })
 
@@ -69,6 +70,16 @@ test('nothing but zeros is compressed at 10 Gbit/s and above', () => {
       expect(compressedShare).toBeLessThan(0.05)
       expect(gain).toBeGreaterThan(0.99)
     }
+  }
+})
+
+test('busy cores, which hold up one batch of ten, do not hide the gain', () => {
+  for (const sizes of [[65_536], [MIB]]) {
+    const link = new ModelledLink('busy')
+    const scenario: Scenario = { ...usual, materials: ['text'], sizes, gbitPerSecond: 1, heldUp: 0.1 }
+    link.run(scenario, 600)
+    const { gain, gainMax } = link.run(scenario, BATCHES)
+    expect(gain).toBeGreaterThan(1 + 0.9 * (gainMax - 1))
   }
 })
 

@@ -46,6 +46,8 @@ export interface Scenario {
   readonly baseMs: number
   /** 0: none; 1: half of the base is exponentially distributed, and one batch of 500 takes 40 ms longer. */
   readonly noise: number
+  /** Part of the batches that wait up to 8 ms for a core, on either side. */
+  readonly heldUp?: number
 }
 
 export interface Outcome {
@@ -112,10 +114,11 @@ export class ModelledLink {
     this.decisions.set(key, decision)
   }
 
-  private baseMs({ baseMs, noise }: Scenario): number {
+  private baseMs({ baseMs, noise, heldUp = 0 }: Scenario): number {
     const { prng } = this
     const drawn = -Math.log(1 - prng.float())
     const hiccup = noise > 0 && prng.chance(0.002) ? 40 : 0
-    return baseMs * (1 - noise / 2 + (noise * drawn) / 2) + hiccup
+    const preemption = heldUp > 0 && prng.chance(heldUp) ? 8 * prng.float() : 0
+    return baseMs * (1 - noise / 2 + (noise * drawn) / 2) + hiccup + preemption
   }
 }
