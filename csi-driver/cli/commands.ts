@@ -11,6 +11,7 @@ export const COMMANDS: ReadonlyMap<string, Load> = new Map<string, Load>([
   ['policy', async () => (await import('./policy.ts')).policyCommand],
   ['drain', async () => (await import('./drain.ts')).drainCommand],
   ['stop', async () => (await import('./stop.ts')).stopCommand],
+  ['move', async () => (await import('./move.ts')).moveCommand],
   ['resize', async () => (await import('./resize.ts')).resizeCommand],
   ['upgrade', async () => (await import('./upgrade.ts')).upgradeCommand],
   ['peer', async () => (await import('./peer.ts')).peerCommand],

@@ -54,7 +54,8 @@ export const stopCommand = defineCommand({
   },
 })
 
-async function waitForHolder(volume: string, pid: number, interrupted: AbortSignal): Promise<void> {
+/** Until the holder of a volume that is closed has gone. */
+export async function waitForHolder(volume: string, pid: number, interrupted: AbortSignal): Promise<void> {
   const deadline = performance.now() + HOLDER_EXIT_WAIT_MS
   for (;;) {
     if (!processIsAlive(pid) || interrupted.aborted) return

@@ -68,6 +68,7 @@ export interface StoppedFacts {
 /** What only an engine knows. */
 const NO_ENGINE = {
   device: null,
+  peers: null,
   run: 0,
   dirtyLimitBytes: 0,
   holderPid: null,

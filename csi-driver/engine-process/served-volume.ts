@@ -28,6 +28,7 @@ import type { DeviceUser, PolicyName, VolumeState, VolumeStatus } from '../obser
 import type { EndOlder } from '../observe/control-protocol.ts'
 import type {
   EndOlderResult,
+  MoveResult,
   Progress,
   ResizeResult,
   UpgradeRequest,
@@ -35,10 +36,12 @@ import type {
   Waiting,
 } from '../observe/volume-control.ts'
 import { VolumeDevice } from './device.ts'
-import { deviceUserOf, lastStatusOf, volumeStatus } from './status-report.ts'
+import { deviceUserOf, lastStatusOf, peerViews, volumeStatus } from './status-report.ts'
 import { openPorts, type OpenedPorts } from './volume-ports.ts'
 
 const TICK_MS = 1_000
+/** A move drains for so long while the volume goes on, and once more when its users have gone. */
+const MOVE_DRAIN_MS = 10_000
 /** How often an upgrade without RESEND looks for a moment without requests. */
 const QUIET_POLL_MS = 1
 
@@ -63,6 +66,7 @@ export class ServedVolume implements VolumeControl {
   private control: ControlServer | null = null
   private http: ObserveServer | null = null
   private stopping: Promise<void> | null = null
+  private moving: Promise<MoveResult> | null = null
   private openBy: readonly DeviceUser[] = []
   private readonly stopWaiters = new Set<(progress: Progress) => void>()
   private ending = false
@@ -155,6 +159,7 @@ export class ServedVolume implements VolumeControl {
       version: this.version,
       volumeBytes: volume.sizeBytes,
       inSync: volume.members(),
+      peers: peerViews(volume.peers()),
       openBy: this.openBy,
       nowWallMs: opened?.ports.clock.wallMs() ?? systemClock.wallMs(),
     })
@@ -175,6 +180,53 @@ export class ServedVolume implements VolumeControl {
       await Promise.race([this.beginStop(), aborted(waiting.signal)])
     } finally {
       this.stopWaiters.delete(waiting.onProgress)
+    }
+  }
+
+  async move(to: string, waiting: Waiting): Promise<MoveResult> {
+    this.refuseWhileStopping()
+    const volume = this.volume as Volume
+    if (to === this.plan.node) {
+      throw new CacheError('invalid', 'CACHE_MOVE_HERE', `the volume is served by this very node node=${to}`)
+    }
+    await this.reporting(
+      'draining',
+      waiting,
+      volume.prepareMove(to, MOVE_DRAIN_MS).then(() => undefined),
+    )
+    this.stopWaiters.add(waiting.onProgress)
+    try {
+      return await (this.moving ??= this.moveInOrder(volume, to))
+    } finally {
+      this.stopWaiters.delete(waiting.onProgress)
+    }
+  }
+
+  /** Like a stop, but what is not drained by now goes to the new owner as it is. */
+  private async moveInOrder(volume: Volume, to: string): Promise<MoveResult> {
+    this.state = 'stopping'
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    this.stopping = promise
+    try {
+      if ((await this.detach(volume)) === 'held') throw new CacheError('retry', 'CACHE_IN_USE', 'the device is in use')
+    } catch (error) {
+      this.state = 'serving'
+      this.stopping = null
+      this.moving = null
+      throw error
+    }
+    try {
+      const how = await volume.prepareMove(to, MOVE_DRAIN_MS)
+      await (how === 'close' ? volume.close() : volume.moveTo(to))
+      this.state = 'stopped'
+      void this.end(EXIT_CLEAN, () => Promise.resolve())
+      return { moved: how === 'close' ? 'closed' : 'handed-over' }
+    } catch (error) {
+      // The device is gone: what is dirty stays safe here until the volume is served again.
+      void this.end(EXIT_DIRTY, () => volume.suspend())
+      throw error
+    } finally {
+      resolve(undefined)
     }
   }
 
@@ -236,20 +288,7 @@ export class ServedVolume implements VolumeControl {
         { onProgress: (p) => this.tellStop(p), signal: new AbortController().signal },
         volume.prepareClose(),
       )
-      const outcome = await this.device?.detach((holders) => {
-        this.openBy = holders.map(deviceUserOf)
-        this.log.event(
-          'serve.device_in_use',
-          { device: this.device?.name ?? '', by: this.openBy.map((user) => user.name).join(', ') },
-          'warning',
-        )
-        this.tellStop({
-          step: 'waiting for the device to be released',
-          dirtyBytes: volume.status().dirtyBytes,
-          openBy: this.openBy,
-        })
-      }, new AbortController().signal)
-      if (outcome === 'held') return
+      if ((await this.detach(volume)) === 'held') return
       await volume.close()
     } catch (error) {
       this.state = 'serving'
@@ -258,6 +297,24 @@ export class ServedVolume implements VolumeControl {
     }
     this.state = 'stopped'
     void this.end(EXIT_CLEAN, () => Promise.resolve())
+  }
+
+  /** Takes the device off the host; says who has it open. */
+  private async detach(volume: Volume): Promise<'held' | 'gone'> {
+    const outcome = await this.device?.detach((holders) => {
+      this.openBy = holders.map(deviceUserOf)
+      this.log.event(
+        'serve.device_in_use',
+        { device: this.device?.name ?? '', by: this.openBy.map((user) => user.name).join(', ') },
+        'warning',
+      )
+      this.tellStop({
+        step: 'waiting for the device to be released',
+        dirtyBytes: volume.status().dirtyBytes,
+        openBy: this.openBy,
+      })
+    }, new AbortController().signal)
+    return outcome === 'held' ? 'held' : 'gone'
   }
 
   private tellStop(progress: Progress): void {

@@ -2,7 +2,15 @@
 import type { EngineStatus } from '../engine/engine-status.ts'
 import type { ServePlan } from '../cli/serve-settings.ts'
 import type { LastStatus } from '../observe/last-status.ts'
-import { type DeviceHealth, type DeviceUser, HEALTHY, type VolumeState, type VolumeStatus } from '../observe/status.ts'
+import {
+  type DeviceHealth,
+  type DeviceUser,
+  HEALTHY,
+  type PeerView,
+  type VolumeState,
+  type VolumeStatus,
+} from '../observe/status.ts'
+import type { PeerStatus } from '../replica/replicator.ts'
 import type { DeviceHolder } from '../frontend/loop/holders.ts'
 import { describeHolder } from '../frontend/loop/holders.ts'
 
@@ -16,6 +24,7 @@ export interface StatusParts {
   readonly version: string
   readonly volumeBytes: number
   readonly inSync: VolumeStatus['inSync']
+  readonly peers: VolumeStatus['peers']
   readonly openBy: readonly DeviceUser[]
   readonly nowWallMs: number
 }
@@ -35,6 +44,7 @@ export function volumeStatus(parts: StatusParts): VolumeStatus {
     epoch: engine.epoch,
     run: engine.run,
     inSync: parts.inSync,
+    peers: parts.peers,
     dirtyBytes: engine.dirtyBytes,
     dirtyLimitBytes: engine.dirtyLimitBytes,
     oldestDirtySeconds: Math.round(engine.oldestDirtyMs / 100) / 10,
@@ -79,4 +89,17 @@ export function deviceUserOf(holder: DeviceHolder): DeviceUser {
   if (holder.kind === 'mount') return { kind: 'mount', name: holder.mountPoint, pid: null }
   if (holder.kind === 'process') return { kind: 'process', name: holder.command, pid: holder.pid }
   return { kind: 'other', name: describeHolder(holder), pid: null }
+}
+
+export function peerViews(peers: readonly PeerStatus[] | null): readonly PeerView[] | null {
+  if (peers === null) return null
+  return peers.map(({ node, domain, state, resource, lagBatches, lagBytes, lastError }) => ({
+    node,
+    domain,
+    state,
+    resource,
+    lagBatches,
+    lagBytes,
+    lastError,
+  }))
 }

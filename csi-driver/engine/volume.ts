@@ -208,10 +208,10 @@ export class Volume {
   }
 
   /**
-   * For a planned move: destages at full rate for at most `limitMs`. Throws CacheError where `to` could not take over what
-   * is then left; nothing was changed. True: nothing is left.
+   * For a planned move: destages at full rate for at most `limitMs`. close: nothing is left, or `to` could not take over
+   * what is. hand-over: it can.
    */
-  async prepareMove(to: string, limitMs: Ms): Promise<boolean> {
+  async prepareMove(to: string, limitMs: Ms): Promise<'close' | 'hand-over'> {
     const calm = this.destager.hurry()
     try {
       const { clock } = this.core.ports
@@ -223,10 +223,8 @@ export class Volume {
     } finally {
       calm()
     }
-    if (!this.destager.logInUse) return true
-    const refusal = this.handOver()?.refusal(to) ?? null
-    if (refusal !== null) throw refusal
-    return false
+    const handOver = this.destager.logInUse ? this.handOver() : null
+    return handOver?.mayGo(to) ? 'hand-over' : 'close'
   }
 
   /** Gives the volume to `to`, dirty as it is. The front end is gone; whatever happens, this engine serves no more. */

@@ -9,6 +9,7 @@
 import { isAbsolute } from 'node:path'
 import { CacheError, type ErrorKind } from '../../base/errors.ts'
 import type { Epoch } from '../../base/units.ts'
+import { NODE_NAME_PATTERN } from '../io/peer-network.ts'
 import { UUID_PATTERN } from '../register/record.ts'
 import type { PolicyName } from './status.ts'
 
@@ -22,6 +23,7 @@ export type ControlCall =
   | { readonly method: 'status' | 'drain' | 'stop' | 'resize' }
   | { readonly method: 'policy'; readonly policy: PolicyName }
   | { readonly method: 'upgrade'; readonly build: string | null; readonly quiesceMs: number }
+  | { readonly method: 'move'; readonly to: string }
   | ({ readonly method: 'end-older' } & EndOlder)
 
 /** A replica store of this node has promised the volume to an engine of that epoch. */
@@ -116,6 +118,11 @@ function callOf(method: unknown, params: Readonly<Record<string, unknown>>): Con
     }
     case 'upgrade':
       return upgradeOf(params)
+    case 'move': {
+      const { to } = params as Record<string, unknown>
+      if (typeof to !== 'string' || !NODE_NAME_PATTERN.test(to)) return 'to is no name of a node'
+      return { method, to }
+    }
     case 'end-older':
       return endOlderOf(params)
     default:

@@ -213,6 +213,8 @@ function callVolume(control: VolumeControl, request: ControlRequest, waiting: Li
       return control.resize()
     case 'upgrade':
       return control.upgrade({ build: request.build, quiesceMs: request.quiesceMs }, waiting)
+    case 'move':
+      return control.move(request.to, waiting)
     case 'end-older':
       return control.endOlder(request)
     default:

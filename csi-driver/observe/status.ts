@@ -29,6 +29,19 @@ export interface InSyncMember {
   readonly storeUuid: string
 }
 
+export interface PeerView {
+  readonly node: string
+  readonly domain: string
+  /** offline, candidate, learning, catching-up, joined, member, behind, lost-content, refused. */
+  readonly state: string
+  readonly resource: 'flash' | 'memory' | null
+  /** Batches that it has not acknowledged. */
+  readonly lagBatches: number
+  readonly lagBytes: Bytes
+  /** Why it is not there, or what it refused; null where all is well. */
+  readonly lastError: string | null
+}
+
 export interface VolumeStatus {
   readonly volume: string
   readonly state: VolumeState
@@ -45,6 +58,8 @@ export interface VolumeStatus {
   readonly epoch: Epoch
   readonly run: Run
   readonly inSync: readonly InSyncMember[]
+  /** Other nodes that hold a copy or may hold one; null where the volume has no peers or nobody serves it. */
+  readonly peers: readonly PeerView[] | null
   /** User data that the backing lacks. */
   readonly dirtyBytes: Bytes
   readonly dirtyLimitBytes: Bytes

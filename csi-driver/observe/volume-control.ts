@@ -18,6 +18,11 @@ export interface Waiting {
   readonly signal: AbortSignal
 }
 
+/** closed: clean, any node may open it. handed-over: only `to` may, and gathers what is dirty from the copies. */
+export interface MoveResult {
+  readonly moved: 'closed' | 'handed-over'
+}
+
 export interface ResizeResult {
   readonly oldBytes: Bytes
   readonly newBytes: Bytes
@@ -51,6 +56,12 @@ export interface VolumeControl {
    */
   stop(waiting: Waiting): Promise<void>
   resize(): Promise<ResizeResult>
+  /**
+   * Resolves when the node `to` may serve the volume: closed clean, or handed over with what is dirty. The process ends
+   * after the reply has been sent. Rejects where nothing was changed, or where it is not served here any more but still
+   * belongs to this node; the error says which.
+   */
+  move(to: string, waiting: Waiting): Promise<MoveResult>
   /** Resolves when a successor may start; the process then ends with EXIT_REPLACE after the reply has been sent. */
   upgrade(request: UpgradeRequest, waiting: Waiting): Promise<void>
   /**

@@ -120,7 +120,8 @@ export class OwnCache {
       ...(log.kind === 'empty' ? emptyLog(record, log.logUuid) : copiedLog(record, log.of)),
     }
     const written = await formatJournal({ storage: ports.cache, memory: ports.memory, superblock })
-    const replayed = await this.readLog(record, written)
+    // Of a log that is still to be copied nothing is missed yet.
+    const replayed = await this.readLog(log.kind === 'copy' ? null : record, written)
     this.journal = replayed.journal
     return replayed
   }

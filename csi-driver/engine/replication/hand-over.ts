@@ -35,10 +35,9 @@ export class HandOver {
     this.replicator = replicator
   }
 
-  /** Why the volume could not be handed over as it stands, or null. Changes nothing. */
-  refusal(to: string): CacheError | null {
-    const { then } = handOverDecision({ ...this.facts(to), drain: 'over', writes: 'answered', backingIo: 'ended' })
-    return then.startsWith('refuse') ? this.error(then as Parameters<typeof handOverText>[0], to) : null
+  /** Whether the volume can be handed over as it stands, perhaps after a short wait. Changes nothing. */
+  mayGo(to: string): boolean {
+    return !handOverDecision({ ...this.facts(to), backingIo: 'ended' }).then.startsWith('refuse')
   }
 
   /** Resolves when the volume is `to`'s. Rejects where it is still ours, or where that is not known. */

@@ -15,6 +15,7 @@ const SERVING: VolumeStatus = {
   epoch: 1,
   run: 1,
   inSync: [],
+  peers: null,
   dirtyBytes: 1.5 * 2 ** 20,
   dirtyLimitBytes: 2 ** 30,
   oldestDirtySeconds: 12,

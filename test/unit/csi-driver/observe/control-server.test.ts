@@ -37,6 +37,10 @@ class FakeVolume implements VolumeControl {
     return Promise.reject(new CacheError('invalid', 'CACHE_SHRUNK', 'backing shrank', { remedy: 'Grow it.' }))
   }
 
+  move(to: string, waiting: Waiting): Promise<{ moved: 'closed' }> {
+    return this.wait(`move ${to}`, waiting).then(() => ({ moved: 'closed' }))
+  }
+
   upgrade(request: { build: string | null; quiesceMs: number }, waiting: Waiting): Promise<void> {
     return this.wait(`upgrade ${request.build ?? 'same'} ${request.quiesceMs}`, waiting)
   }

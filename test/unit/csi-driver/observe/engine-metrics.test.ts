@@ -16,6 +16,7 @@ const STATUS: VolumeStatus = {
   epoch: 1,
   run: 1,
   inSync: [],
+  peers: null,
   dirtyBytes: 0,
   dirtyLimitBytes: 0,
   oldestDirtySeconds: 0,

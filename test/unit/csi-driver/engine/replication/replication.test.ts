@@ -1,7 +1,7 @@
 // Proves, with real receivers and stores: a volume waits for its copies, goes on without one that is lost, and is opened
 // by another node with everything that was acknowledged.
 import type { Volume } from '../../../../../csi-driver/engine/volume.ts'
-import { ask, aWrite, contentOf } from '../harness.ts'
+import { ask, aWrite, contentOf, during } from '../harness.ts'
 import { TestCluster } from './cluster-kit.ts'
 
 test('a volume with one replica fills a peer, then writes back, and waits for it', async () => {
@@ -167,4 +167,52 @@ test('no copy can be reached: blocked, with the copies that would help, and noth
   await cluster.startPeers('node-2')
   const next = await cluster.open('node-3', 1, { takeover: true })
   expect(await holds(next, 5, 7)).toBe(true)
+})
+
+describe('a planned move', () => {
+  async function moved() {
+    const cluster = new TestCluster()
+    await cluster.startPeers('node-2', 'node-3')
+    const volume = await cluster.open('node-1', 1)
+    await cluster.time.advance(3000)
+    cluster.shared.backing.hold('write')
+    for (let i = 0; i < 10; i += 1) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- in order
+      expect(await write(volume, i, i + 1)).toBe(0)
+    }
+    return { cluster, volume }
+  }
+
+  test('goes to the node that holds a copy, with what is dirty, and needs no takeover there', async () => {
+    const { cluster, volume } = await moved()
+    expect(await during(cluster.time, volume.prepareMove('node-2', 1000))).toBe('hand-over')
+    const moving = volume.moveTo('node-2')
+    await cluster.time.advance(100)
+    // What was on its way to the backing ends; nothing more begins.
+    cluster.shared.backing.completeAll()
+    await during(cluster.time, moving)
+    expect(cluster.shared.register.current).toMatchObject({ owner: 'node-2', epoch: 2, dirty: true, unfenced: [] })
+    cluster.shared.backing.drop()
+    const next = await cluster.open('node-2', 1)
+    for (let i = 0; i < 10; i += 1) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- in order
+      expect(await holds(next, i, i + 1)).toBe(true)
+    }
+    expect(await write(next, 0, 77)).toBe(0)
+    // The old owner neither goes on by itself nor is it opened by mistake.
+    cluster.crash('node-1')
+    await expect(cluster.open('node-1', 1, { start: 'restart' })).rejects.toMatchObject({ kind: 'fenced' })
+    await expect(cluster.open('node-1', 1)).rejects.toMatchObject({ code: 'CACHE_OWNED_ELSEWHERE' })
+  })
+
+  test('to a node without a copy drains first', async () => {
+    const { cluster, volume } = await moved()
+    expect(await during(cluster.time, volume.prepareMove('node-3', 1000))).toBe('close')
+    cluster.shared.backing.letGo()
+    await during(cluster.time, volume.close())
+    expect(cluster.shared.register.current).toMatchObject({ phase: 'Detached', dirty: false })
+    cluster.shared.backing.drop()
+    const next = await cluster.open('node-3', 1)
+    expect(await holds(next, 3, 4)).toBe(true)
+  })
 })
