@@ -112,7 +112,7 @@ export class Replicator implements LinkContext {
     this.tickLater()
   }
 
-  /** Ends all connections. What was appended or trimmed and not answered never will be. */
+  /** Ends all connections. What was appended or trimmed and not answered never will be, nor what is from now on. */
   stop(): Promise<void> {
     if (this.phase !== 'stopped') {
       this.phase = 'stopped'
@@ -129,9 +129,9 @@ export class Replicator implements LinkContext {
    * acknowledgement back: `done` says what the copies have, not what may be acknowledged. Hot.
    */
   append(frame: BatchFrame, batchSeq: BatchSeq, done: () => void): void {
-    assert(this.phase !== 'new' && this.phase !== 'stopped', `replicator runs phase=${this.phase}`)
+    assert(this.phase !== 'new', 'replicator was started')
+    if (this.phase !== 'running') return
     const { progress, copies } = this
-    if (this.phase === 'fenced') return
     this.checkSleep()
     progress.append(frame, this.time.nowMs, done)
     assert(progress.appendedSeq === batchSeq, `frame holds the batch batchSeq=${batchSeq}`)
@@ -144,9 +144,9 @@ export class Replicator implements LinkContext {
    * member and no learner holds a record of it any more (rule 2.4); one at a time.
    */
   trim(batchSeq: BatchSeq, done: () => void): void {
-    assert(this.phase !== 'new' && this.phase !== 'stopped', `replicator runs phase=${this.phase}`)
+    assert(this.phase !== 'new', 'replicator was started')
+    if (this.phase !== 'running') return
     const { progress, copies } = this
-    if (this.phase === 'fenced') return
     assert(batchSeq <= progress.completedSeq, `only what is complete is trimmed batchSeq=${batchSeq}`)
     progress.trim.begin(this.time.nowMs, done)
     progress.trimSeq = Math.max(progress.trimSeq, batchSeq)

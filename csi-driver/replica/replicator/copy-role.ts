@@ -48,8 +48,6 @@ export interface RoleLink {
   send(message: EngineMessage): void
   sendFlight(envelope: EnvelopeBuffer): void
   sendBatch(body: BodyInMemory): void
-  /** Ends the connection (its queue is dropped) and makes a new one. */
-  reconnect(reason: string): void
   /** A learner can't go on: ends the connection now, takes the role away soon. */
   dropLearner(reason: string): void
 }

@@ -122,9 +122,7 @@ export class MemberRole implements CopyRole {
   }
 
   stateIs(state: VolumeState): boolean {
-    if (!this.promoteSent || this.inSync) return false
-    this.compare(state)
-    return true
+    return this.promoteSent && !this.inSync && this.compare(state)
   }
 
   leaseGrew(): void {
@@ -141,7 +139,8 @@ export class MemberRole implements CopyRole {
     this.context.emit({ kind: 'late', node, member: this.member, reason })
   }
 
-  private compare(state: VolumeState): void {
+  /** False: the store has not done what it said it did. */
+  private compare(state: VolumeState): boolean {
     const { link, member, context } = this
     const { progress, source } = context
     const { store } = link
@@ -155,9 +154,10 @@ export class MemberRole implements CopyRole {
       inFlight: progress.flight.active ? progress.flight.mark.identity : null,
     })
     context.log.event('replica.member_compared', { node: link.node, label, batchSeq: progress.completedSeq })
+    if (decision === 'promote') return this.promote()
     if (decision === 'lost-content') this.lose(label)
-    else if (decision === 'promote') this.promote()
     else this.resume(state, decision === 'holds-flight')
+    return true
   }
 
   private lose(label: string): void {
@@ -172,13 +172,11 @@ export class MemberRole implements CopyRole {
     this.context.leasesChanged()
   }
 
-  private promote(): void {
-    if (this.promoteSent) {
-      this.link.reconnect('the store did not promote the log')
-      return
-    }
+  private promote(): boolean {
+    if (this.promoteSent) return false
     this.promoteSent = true
     this.link.send({ type: 'PROMOTE', logUuid: this.context.source.lineage.at(-1)?.logUuid ?? '' })
+    return true
   }
 
   private resume(state: VolumeState, holdsFlight: boolean): void {

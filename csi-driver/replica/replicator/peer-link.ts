@@ -123,6 +123,7 @@ export class PeerLink implements RoleLink {
     this.open.sendBatch(body)
   }
 
+  /** Ends the connection (its queue is dropped) and makes a new one. */
   reconnect(reason: string): void {
     this.context.log.event('replica.reconnect', { node: this.node, reason }, 'debug')
     this.disconnect()

@@ -218,6 +218,40 @@ describe('a member that has not what it acknowledged', () => {
   })
 })
 
+test('a store that says it has promoted, and has not, is left alone in growing intervals', async () => {
+  const one = new Owner(['a'])
+  const [name] = one.log.lineage
+  const old = { logUuid: '00'.repeat(16), firstBatchSeq: 1 }
+  one.beforeStart = () => {
+    const pending = { logUuid: name?.logUuid ?? '', firstBatchSeq: 4 }
+    one.log.lineage = [old, pending]
+    one.store('a').change({ lineage: [old], pending })
+    one.store('a').forgetsPromotions = true
+  }
+  await one.begin(['a'], 3)
+  await one.run(30_000)
+  expect(one.kinds()).toContain('late')
+  const hellos = one.store('a').heard.filter(({ type }) => type === 'HELLO').length
+  expect(hellos).toBeGreaterThan(5)
+  expect(hellos).toBeLessThan(30)
+})
+
+test('after stop nothing is left, and nothing happens', async () => {
+  const one = await owner(['a'], ['b'])
+  one.store('b').kill()
+  one.append()
+  await one.replicator.stop()
+  await one.replicator.stop()
+  await one.run(1)
+  expect(one.network.openStreams('owner')).toBe(0)
+  expect(one.process.timersSet).toBe(0)
+  one.replicator.waitFor([])
+  one.append()
+  one.replicator.trim(1, () => one.trimmed.push(1))
+  await one.run(10_000)
+  expect([one.completed, one.trimmed, one.kinds()]).toEqual([[], [], ['connected', 'connected']])
+})
+
 describe('whom to wait for changes while a batch is in flight', () => {
   test('one that is new is waited for', async () => {
     const one = await owner(['a'])

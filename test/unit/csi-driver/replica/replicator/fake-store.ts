@@ -41,6 +41,8 @@ export class FakeStore {
   answerMs = 0.1
   /** Reads, but neither acts nor answers. */
   mute = false
+  /** Says that it has promoted a log, and has not. */
+  forgetsPromotions = false
   /** Answered with instead of doing it; once. */
   refuseNext: { readonly type: string; readonly code: RefusalCode } | null = null
   /** Last batch ever stored, and world time of the last heartbeat, by life of the store. */
@@ -351,7 +353,7 @@ class FakeConnection {
     if (typeof then !== 'string') return this.refuse(then.refuse, label)
     const { log, held } = this.store
     const { pending } = log
-    if (then === 'promote' && pending !== null) {
+    if (then === 'promote' && pending !== null && !this.store.forgetsPromotions) {
       this.store.held = held.filter(({ batchSeq }) => batchSeq < pending.firstBatchSeq)
       const last = this.store.held.at(-1)
       this.store.change({
