@@ -1,6 +1,6 @@
-// What one peer's acknowledgements say about its link: time = something constant + bytes sent · time per byte. The
-// constant holds round trip and disk, the slope holds wire, TLS, hashing and the disk's rate; only the slope can be
-// saved by sending less. A straight line fitted by least squares, newest samples first to count:
+// What acknowledgements say about a link: time = something constant + bytes sent · time per byte. The constant holds round
+// trip and disk, the slope holds wire, TLS, hashing and the disk's rate; only the slope can be saved on by sending less.
+// A straight line fitted by least squares, in which old samples fade:
 //
 //     ms │        · /          center (meanBytes, meanMs) moves with every sample;
 //        │    · _/ ·           slope = covariance / variance of samples that lie off the center, because
@@ -22,6 +22,7 @@ const SURPRISE = 3.5
 const DEVIATION_STEP = 1 / 8
 /** No link is steadier than that, or a change of it would count as an outlier for long. */
 const DEVIATION_SHARE_MIN = 0.05
+const DEVIATION_MS_MIN: Ms = 0.001
 /** Sizes closer than this, and than half the mean size, say little about the slope. */
 const INFORMATIVE_BYTES_MIN: Bytes = 4096
 /** Standard deviation over median deviation of a normal distribution. */
@@ -38,29 +39,29 @@ export class LinkEstimate {
   private variance = 0
   private covariance = 0
 
-  /** `bytes`: what had to pass until the acknowledgement, the batch and whatever stood before it in the queue. */
+  /** `bytes` were acknowledged after `ms`. Returns whether that is far from what was expected. */
   note(bytes: Bytes, ms: Ms): boolean {
     this.samples++
     if (this.samples === 1) {
       this.meanBytes = bytes
       this.meanMs = ms
-      this.deviationMs = ms / 4
+      this.deviationMs = Math.max(DEVIATION_MS_MIN, ms / 4)
       return false
     }
     const step = Math.max(1 / this.samples, 1 / MEMORY_SAMPLES)
     const expectedMs = this.expectedMs(bytes, 0)
     const limitMs = OUTLIER * this.deviationMs
     const residualMs = Math.max(-limitMs, Math.min(limitMs, ms - expectedMs))
-    const surprising = Math.abs(residualMs) > SURPRISE * this.deviationMs
+    const isSurprising = Math.abs(residualMs) > SURPRISE * this.deviationMs
     const isFar = Math.abs(residualMs) > this.deviationMs
     this.deviationMs *= isFar ? 1 + DEVIATION_STEP : 1 - DEVIATION_STEP
-    this.deviationMs = Math.max(this.deviationMs, DEVIATION_SHARE_MIN * this.meanMs)
+    this.deviationMs = Math.max(this.deviationMs, DEVIATION_SHARE_MIN * this.meanMs, DEVIATION_MS_MIN)
     const offBytes = bytes - this.meanBytes
     const offMs = expectedMs + residualMs - this.meanMs
     this.learnSlope(offBytes, offMs)
     this.meanBytes += step * offBytes
     this.meanMs += step * offMs
-    return surprising
+    return isSurprising
   }
 
   /**

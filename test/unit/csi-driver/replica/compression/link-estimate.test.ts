@@ -79,6 +79,13 @@ test.each([0.05, 0.2, 5, 20])('a link whose bytes become %d times as dear is fol
   expect(link.msPerByte(0)).toBeLessThan(1.6 * factor * GBIT_MS_PER_BYTE + 0.5e-6)
 })
 
+test('a first acknowledgement that took no time at all is not the last word', () => {
+  const link = new LinkEstimate()
+  link.note(4096, 0)
+  feed(link, { baseMs: 0.3, msPerByte: GBIT_MS_PER_BYTE, noiseMs: 0.1 }, MIXED, 300, 'after')
+  expect(link.msPerByte(0) / GBIT_MS_PER_BYTE).toBeGreaterThan(0.5)
+})
+
 test('an unexpected time says so', () => {
   const link = new LinkEstimate()
   feed(link, { baseMs: 0.3, msPerByte: GBIT_MS_PER_BYTE, noiseMs: 0.05 }, MIXED, 200, 'steady')
