@@ -56,12 +56,10 @@ function remarks({ volume, lossReason, failure, log }: VolumeLine): string[] {
 export function findingsTable(findings: readonly PeerFinding[], dryRun: boolean): string {
   if (findings.length === 0) return 'Nothing is held here.\n'
   const lines = tableLines([FINDING_HEADINGS, ...findings.map(findingRow)])
-  const may = findings.filter(({ outcome }) => outcome === 'may-go')
-  const gone = findings.filter(({ outcome }) => outcome === 'discarded')
-  const bytes = bytesText([...may, ...gone].reduce((sum, { reservedBytes }) => sum + reservedBytes, 0))
+  const count = (outcome: PeerFinding['outcome']): number => findings.filter((one) => one.outcome === outcome).length
   const result = dryRun
-    ? `${may.length} may go, with ${bytes}; nothing was changed`
-    : `${gone.length} discarded, ${bytes} free again`
+    ? `${count('may-go')} of ${findings.length} may go; nothing was changed`
+    : `${count('discarded')} of ${findings.length} discarded`
   return `${[...lines, result].join('\n')}\n`
 }
 

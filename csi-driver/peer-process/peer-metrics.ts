@@ -7,16 +7,24 @@ interface Source {
   readonly name: string
   readonly help: string
   readonly kind: 'counter' | 'gauge'
-  readonly value: (status: PeerStatus) => number
+  readonly value: (status: PeerStatus, grown: (of: OfVolume) => number) => number
 }
+
+type OfVolume = (volume: VolumeReplicaStatus) => number
 
 const counter = (name: string, help: string, value: Source['value']): Source => ({ name, help, kind: 'counter', value })
 const gauge = (name: string, help: string, value: Source['value']): Source => ({ name, help, kind: 'gauge', value })
 
 const sum =
-  (of: (volume: VolumeReplicaStatus) => number): Source['value'] =>
+  (of: OfVolume): Source['value'] =>
   ({ volumes }) =>
     volumes.reduce((total, volume) => total + of(volume), 0)
+
+/** Counters of volumes go with them; a sum over those that are here would shrink. */
+const ever =
+  (of: OfVolume): Source['value'] =>
+  (_status, grown) =>
+    grown(of)
 
 export const PEER_METRICS: readonly Source[] = [
   gauge('forebay_peer_capacity_bytes', 'Size of the replica store.', ({ capacityBytes }) => capacityBytes),
@@ -45,27 +53,27 @@ export const PEER_METRICS: readonly Source[] = [
   counter(
     'forebay_peer_appended_batches_total',
     'Batches made durable.',
-    sum(({ counters }) => counters.appendedBatches),
+    ever(({ counters }) => counters.appendedBatches),
   ),
   counter(
     'forebay_peer_appended_bytes_total',
     'Bytes made durable.',
-    sum(({ counters }) => counters.appendedBytes),
+    ever(({ counters }) => counters.appendedBytes),
   ),
   counter(
     'forebay_peer_received_bytes_total',
     'Bytes received.',
-    sum(({ counters }) => counters.receivedBytes),
+    ever(({ counters }) => counters.receivedBytes),
   ),
   counter(
     'forebay_peer_fetched_bytes_total',
     'Bytes sent to openers.',
-    sum(({ counters }) => counters.fetchedBytes),
+    ever(({ counters }) => counters.fetchedBytes),
   ),
   counter(
     'forebay_peer_write_seconds_total',
     'Time in writes of the store.',
-    sum(({ counters }) => counters.writeMs / 1000),
+    ever(({ counters }) => counters.writeMs / 1000),
   ),
   counter(
     'forebay_peer_refused_total',
@@ -87,6 +95,7 @@ export const PEER_METRICS: readonly Source[] = [
 export class PeerMetrics {
   private readonly registry = new MetricsRegistry()
   private readonly metrics: readonly { readonly source: Source; readonly metric: { value: number } }[]
+  private volumes: readonly VolumeReplicaStatus[] = []
 
   constructor(node: string) {
     this.metrics = PEER_METRICS.map((source) => {
@@ -100,7 +109,25 @@ export class PeerMetrics {
 
   /** Prometheus text format 0.0.4. */
   render(status: PeerStatus): string {
-    for (const { source, metric } of this.metrics) metric.value = source.value(status)
+    const before = new Map(this.volumes.map((volume) => [volume.volumeUuid, volume]))
+    for (const { source, metric } of this.metrics) {
+      metric.value = source.value(status, (of) => metric.value + grownSince(before, status.volumes, of))
+    }
+    this.volumes = status.volumes
     return this.registry.render()
   }
+}
+
+/** What the volumes have counted since they were last looked at. */
+function grownSince(
+  before: ReadonlyMap<string, VolumeReplicaStatus>,
+  now: readonly VolumeReplicaStatus[],
+  of: OfVolume,
+): number {
+  return now.reduce((total, volume) => {
+    const earlier = before.get(volume.volumeUuid)
+    const since = of(volume) - (earlier === undefined ? 0 : of(earlier))
+    // Discarded and created anew in between: it counts from zero.
+    return total + (since >= 0 ? since : of(volume))
+  }, 0)
 }

@@ -26,7 +26,9 @@ describe('as a process', () => {
     ])
     const table = (await bed.peers('b')).out
     expect(table).toMatch(/^node=b listen=127\.0\.0\.1:\d+ resource=flash free=\S+ MiB of \S+ MiB store=/)
-    expect(table).toMatch(/^ {2}VOLUME +EPOCH +RUN +LOG +BATCHES +BYTES +LAG +ENGINE\n {2}vol +1 +1 +1-cdcdcdcd +1-\d+ +/m)
+    expect(table).toMatch(
+      /^ {2}VOLUME +EPOCH +RUN +LOG +BATCHES +BYTES +LAG +ENGINE\n {2}vol +1 +1 +1-cdcdcdcd +1-\d+ +/m,
+    )
     await owner.kill()
     const { status: code, err } = await first.stop()
     expect({ code, last: err.trim().split('\n').at(-1) }).toMatchObject({
@@ -77,6 +79,29 @@ describe('as a process', () => {
     expect(sameStore).toMatchObject({ status: 2, err: expect.stringContaining('is given more than once') as string })
     const { status, err } = await bed.peer('b')
     expect({ status, err }).toMatchObject({ status: 2, err: expect.stringContaining('the store is in use') as string })
+  })
+
+  test('what may be given up without a register: only what is named and nobody uses', async () => {
+    const peer = await bed.start('b')
+    const owner = bed.own({ node: 'a', peers: [peer] })
+    await owner.untilAcked(5)
+    const outcome = async (...words: string[]): Promise<unknown> => {
+      const { status, out } = await bed.peers('b', 'discard', '--output', 'json', ...words)
+      expect(status).toBe(0)
+      return (JSON.parse(out) as object[])[0]
+    }
+    expect(await outcome('--gone', VOLUME_UUID)).toMatchObject({ node: 'b', outcome: 'kept', reason: 'in-use' })
+    await owner.kill()
+    await until(
+      () => 'the end of the connection',
+      async () => (await bed.status('b')).connections === 0,
+    )
+    expect(await outcome()).toMatchObject({ outcome: 'kept', reason: 'register-unknown' })
+    expect(await outcome('--gone', 'd'.repeat(32))).toMatchObject({ outcome: 'kept' })
+    expect(await outcome('--dry-run', '--gone', VOLUME_UUID)).toMatchObject({ outcome: 'may-go' })
+    expect((await bed.status('b')).volumes).toHaveLength(1)
+    expect(await outcome('--gone', VOLUME_UUID)).toMatchObject({ outcome: 'discarded', reason: 'named' })
+    expect((await bed.status('b')).volumes).toEqual([])
   })
 
   test('a store grows with --size and is refused a smaller one', async () => {

@@ -55,10 +55,10 @@ test('what may go, and what went', () => {
       'VOLUME  UUID                              BYTES  OUTCOME  WHY',
       `db1     ${'c1'.repeat(16)}  1 KiB  kept     in-use (invariant 9)`,
       `old     ${'c1'.repeat(16)}  1 KiB  may-go   superseded (7.1a)`,
-      '1 may go, with 4 KiB; nothing was changed',
+      '1 of 2 may go; nothing was changed',
       '',
     ].join('\n'),
   )
   const done = [finding({ outcome: 'discarded' }), finding({ outcome: 'failed', error: 'EIO' })]
-  expect(findingsTable(done, false)).toMatch(/failed {5}EIO\n1 discarded, 4 KiB free again\n$/)
+  expect(findingsTable(done, false)).toMatch(/failed {5}EIO\n1 of 2 discarded\n$/)
 })

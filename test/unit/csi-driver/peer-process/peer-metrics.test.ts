@@ -7,7 +7,7 @@ test('every metric is printed with its value', () => {
   const text = metrics.render(
     peerStatus([
       volumeLine({ failure: 'EIO', counters: { appendedBytes: 1000, writeMs: 2500 } }),
-      volumeLine({ lossReason: 'torn', counters: { appendedBytes: 24 } }),
+      volumeLine({ volumeUuid: 'c2'.repeat(16), lossReason: 'torn', counters: { appendedBytes: 24 } }),
     ]),
   )
   for (const { name } of PEER_METRICS) expect(text).toMatch(new RegExp(`^${name}\\{node="host-b"\\} \\d`, 'm'))
@@ -22,4 +22,17 @@ test('every metric is printed with its value', () => {
   ]) {
     expect(text).toContain(`${line}\n`)
   }
+})
+
+test('counters grow, whatever becomes of the volumes', () => {
+  const metrics = new PeerMetrics('host-b')
+  const appended = (...volumes: ReturnType<typeof volumeLine>[]): number =>
+    Number(/^forebay_peer_appended_batches_total\{.*\} (\d+)$/m.exec(metrics.render(peerStatus(volumes)))?.[1])
+  const one = (appendedBatches: number): ReturnType<typeof volumeLine> => volumeLine({ counters: { appendedBatches } })
+  const other = volumeLine({ volumeUuid: 'c2'.repeat(16), counters: { appendedBatches: 100 } })
+  expect(appended(one(5))).toBe(5)
+  expect(appended(one(8), other)).toBe(108)
+  expect(appended(other)).toBe(108)
+  expect(appended(one(2), other)).toBe(110)
+  expect(appended(one(1), other)).toBe(111)
 })
