@@ -258,8 +258,9 @@ export class Volume {
     this.core.stopping = true
     this.core.frozen += 1
     this.client.stop()
-    await this.replication?.stop()
+    // Before the replicator: a generation under way may still ask it to trim.
     await this.destager.stop()
+    await this.replication?.stop()
     while (this.isBusy()) {
       // oxlint-disable-next-line eslint/no-await-in-loop -- each wake-up is an I/O that ended
       await this.nextProgress()

@@ -60,8 +60,8 @@ export interface Claim {
 
 /**
  * S1: the next epoch; the predecessor may still touch the backing unless its close is settled. Whoever claims holds
- * the lock of the volume on its node, which is evidence against every earlier engine there (5.3): when the list is
- * full, those go at once instead of in S2.
+ * the lock of the volume on its node, which is evidence against every earlier engine there (5.3): those go at once, so that
+ * a node that tries again and again leaves one entry and not many.
  */
 export function claim(record: RegisterRecord, { node, epochAtLeast = 0 }: Claim): RegisterRecord {
   assert(canClaim(record, node), `a claim needs room in unfenced entries=${record.unfenced.length}`)
@@ -82,8 +82,7 @@ export function canClaim(record: RegisterRecord, node: string): boolean {
 
 function unfencedAfterClaim(record: RegisterRecord, node: string): readonly Unfenced[] {
   const predecessor = predecessorClosed(record) ? [] : [{ node: record.owner, epoch: record.epoch }]
-  const full = record.unfenced.length + predecessor.length > UNFENCED_MAX
-  return [...record.unfenced.filter((entry) => !full || entry.node !== node), ...predecessor]
+  return [...record.unfenced.filter((entry) => entry.node !== node), ...predecessor]
 }
 
 /** Detached is written only after the backing I/O of the owner has ended (S1, closeClean). */
