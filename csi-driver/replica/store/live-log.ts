@@ -9,6 +9,13 @@ import { mayCarry } from './log-names.ts'
 import { storedBytesFor } from './store-geometry.ts'
 import type { SlotLog } from './volume-slot.ts'
 
+/** A log that the start could not follow to its end. */
+export interface LostLog {
+  readonly reason: string
+  /** Kept as they are until LEARN or discard: they may still be of use to somebody. */
+  readonly segments: readonly number[]
+}
+
 export class LiveLog {
   readonly index: LogIndex
   lastSeq: Seq

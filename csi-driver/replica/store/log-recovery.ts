@@ -8,7 +8,7 @@ import { BLOCK_BYTES, MIB } from '../../../base/units.ts'
 import { xxhash64 } from '../../../base/xxhash64.ts'
 import type { AlignedMemory, Storage } from '../../io/storage.ts'
 import { EnvelopeView } from '../wire/envelope-view.ts'
-import { LiveLog } from './live-log.ts'
+import { LiveLog, type LostLog } from './live-log.ts'
 import { readStoredHeader, type StoredBatchHeader } from './segment-format.ts'
 import { type FoundLog, type FoundSegment, type Mark, readRange } from './segment-scan.ts'
 import {
@@ -21,7 +21,6 @@ import {
   type StoreGeometry,
 } from './store-geometry.ts'
 import { storedLogCase, type StoredCandidate } from './stored-log-cases.ts'
-import type { LostLog } from './stored-volume.ts'
 import type { LogPlace, SlotLog, VolumeSlot } from './volume-slot.ts'
 
 const LONGEST_BYTES: Bytes = storedBytesFor(STORED_BODY_BYTES_MAX)

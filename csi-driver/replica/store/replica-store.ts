@@ -23,7 +23,8 @@ import { notLegal, storeClosed, tooManyVolumes } from './store-errors.ts'
 import { geometryProblem, segmentBytesFor, segmentCount, STORE_VOLUMES_MAX } from './store-geometry.ts'
 import { type ImageVolume, readStoreImage } from './store-image.ts'
 import type { StoreResource, StoreSuperblock } from './store-superblock.ts'
-import { type FoundLogParts, type RandomFill, StoredVolume, type StoreParts } from './stored-volume.ts'
+import { orderEnded, type RandomFill, type StoreParts } from './store-parts.ts'
+import { type FoundLogParts, StoredVolume } from './stored-volume.ts'
 import { type SlotContent, slotProblem, type VolumeSlot } from './volume-slot.ts'
 
 export interface StorePorts {
@@ -81,7 +82,7 @@ export class ReplicaStore {
     const activity = { inFlight: 0, closing: false, onIdle: () => undefined }
     const registry = {
       beginIncarnation: (done: StoreDone) => this.beginIncarnation(done),
-      removed: (volume: StoredVolume, slot: SlotContent) => this.removed(volume, slot),
+      removed: (volumeUuid: string, slot: SlotContent) => this.removed(volumeUuid, slot),
     }
     this.parts = { ...ports, geometry: superblock, storeUuid, table: this.table, activity, registry }
   }
@@ -155,8 +156,7 @@ export class ReplicaStore {
         this.ports.log.event('replica.store.volume_created', { volume: volume.volume, volumeUuid })
       }
       done(error, this.find(volumeUuid))
-      activity.inFlight -= 1
-      if (activity.inFlight === 0) activity.onIdle()
+      orderEnded(activity)
     })
   }
 
@@ -253,15 +253,14 @@ export class ReplicaStore {
     }
     this.superblockWrites = this.superblockWrites.then(write).then((error) => {
       done(error)
-      activity.inFlight -= 1
-      if (activity.inFlight === 0) activity.onIdle()
+      orderEnded(activity)
     })
   }
 
-  private removed(volume: StoredVolume, slot: SlotContent): void {
-    this.byUuid.delete(volume.volumeUuid)
+  private removed(volumeUuid: string, slot: SlotContent): void {
+    this.byUuid.delete(volumeUuid)
     this.entries[slot.index] = { generation: slot.generation, state: 'free' }
-    this.ports.log.event('replica.store.volume_removed', { volume: volume.volume, volumeUuid: volume.volumeUuid })
+    this.ports.log.event('replica.store.volume_removed', { volumeUuid })
   }
 }
 

@@ -1,25 +1,21 @@
 // One volume of a replica store: its durable state, and the orders that change it. Every order is answered when it is
 // durable; what the state shows is durable.
 //
-// - One append is in flight at a time. It is one write; where it begins a segment, the segment's header is written first.
+// - One append is in flight at a time (batch-appender.ts).
 // - Changes of the slot are written one after the other (slot-queue.ts). LEARN, PROMOTE and discard wait for the append
-//   in flight, and the next append waits for them. An append that finds no segment waits for changes that are under way,
-//   since a trim may free one.
+//   in flight, and the next append waits for them.
 // - After a failed write nobody knows what is on the disk: the log counts as lost until the next start, which decides by
 //   what is there. Nothing is written any more; what is held can still be read.
 import { assert } from '../../../base/assert.ts'
-import type { Clock } from '../../../base/clock.ts'
 import type { IoError } from '../../../base/errors.ts'
-import type { EventLog } from '../../../base/log.ts'
 import type { BatchSeq, Bytes } from '../../../base/units.ts'
 import { xxhash64 } from '../../../base/xxhash64.ts'
-import type { AlignedMemory, IoDone, Storage } from '../../io/storage.ts'
 import type { VolumeState } from '../../protocol/stored-log.ts'
-import { EnvelopeView } from '../wire/envelope-view.ts'
 import type { BodyInMemory } from '../wire/messages.ts'
-import { LiveLog } from './live-log.ts'
-import { encodeSegmentHeader, readStoredHeader, writeStoredHeader } from './segment-format.ts'
-import type { SegmentAccount, SegmentTable } from './segment-table.ts'
+import { BatchAppender } from './batch-appender.ts'
+import { LiveLog, type LostLog } from './live-log.ts'
+import { readStoredHeader } from './segment-format.ts'
+import type { SegmentAccount } from './segment-table.ts'
 import {
   cutAt,
   type LearnOrder,
@@ -32,58 +28,10 @@ import {
 } from './slot-changes.ts'
 import { type SlotChangeOrder, SlotQueue, type StoreDone, type StoreError } from './slot-queue.ts'
 import { SlotWriter } from './slot-writer.ts'
-import { damaged, gap, notHeld, notLegal, storeClosed, storeFull } from './store-errors.ts'
-import {
-  SEGMENT_HEADER_BYTES,
-  segmentPosition,
-  segmentsForLog,
-  STORED_BODY_BYTES_MAX,
-  STORED_HEADER_BYTES,
-  storedBytesFor,
-  type StoreGeometry,
-} from './store-geometry.ts'
+import { damaged, notHeld, storeClosed, storeFull } from './store-errors.ts'
+import { segmentPosition, segmentsForLog, STORED_HEADER_BYTES, storedBytesFor } from './store-geometry.ts'
+import { orderEnded, type StoreParts } from './store-parts.ts'
 import type { SlotContent, SlotLog, VolumeSlot } from './volume-slot.ts'
-
-/** What all volumes of a store share. */
-export interface StoreParts {
-  readonly storage: Storage
-  readonly memory: AlignedMemory
-  readonly clock: Clock
-  readonly random: RandomFill
-  readonly log: EventLog
-  readonly geometry: StoreGeometry
-  readonly storeUuid: string
-  readonly table: SegmentTable
-  readonly activity: StoreActivity
-  readonly registry: VolumeRegistry
-}
-
-/** What the store does when a volume is removed. */
-export interface VolumeRegistry {
-  /** From now on new volumes get another incarnation, durably. */
-  beginIncarnation(done: StoreDone): void
-  /** The slot is durably free. */
-  removed(volume: StoredVolume, slot: SlotContent): void
-}
-
-/** Random identifiers; the real one is the operating system's generator. */
-export interface RandomFill {
-  fill(buffer: Buffer): void
-}
-
-/** Orders that are not answered yet, of all volumes: a store closes when there are none. */
-export interface StoreActivity {
-  inFlight: number
-  closing: boolean
-  onIdle: () => void
-}
-
-/** A log that the start could not follow to its end. */
-export interface LostLog {
-  readonly reason: string
-  /** Kept as they are until LEARN or discard: they may still be of use to somebody. */
-  readonly segments: readonly number[]
-}
 
 /** What a start found of a log; at most one of the two is set. */
 export interface FoundLogParts {
@@ -98,24 +46,16 @@ export interface FoundVolume extends FoundLogParts {
   readonly worseCopy: number
 }
 
-interface Append {
-  readonly body: BodyInMemory
-  readonly done: StoreDone
-}
-
 export class StoredVolume {
   readonly account: SegmentAccount
   private readonly parts: StoreParts
   private readonly queue: SlotQueue
-  private readonly batch = new EnvelopeView()
+  private readonly appender: BatchAppender
   private live: LiveLog | null
   private lost: LostLog | null
   private failed: IoError | null = null
   private gone = false
   private shown: VolumeState | null = null
-  private appending: Append | null = null
-  private held: Append | null = null
-  private segmentHeader: Buffer | null = null
 
   constructor(parts: StoreParts, found: FoundVolume) {
     const { storage, memory, geometry, storeUuid, clock } = parts
@@ -126,8 +66,16 @@ export class StoredVolume {
     const writer = new SlotWriter({ storage, memory, geometry, storeUuid, worseCopy: found.worseCopy })
     this.queue = new SlotQueue(writer, found.slot, {
       next: (slot) => nextGeneration(slot, this.live, clock.wallMs()),
-      mayRunExclusive: () => this.appending === null,
+      mayRunExclusive: () => !this.appender.isWriting,
       onDurable: (before, after) => this.onDurable(before, after),
+      onFailed: (error) => this.onFailed(error),
+    })
+    this.appender = new BatchAppender(parts, {
+      account: found.account,
+      queue: this.queue,
+      live: () => this.live,
+      failed: () => this.failed,
+      onStored: () => (this.shown = null),
       onFailed: (error) => this.onFailed(error),
     })
   }
@@ -242,11 +190,9 @@ export class StoredVolume {
    * STORED_HEADER_BYTES, which begin on a page, and behind it up to the next multiple of 4096 from there.
    */
   append(body: BodyInMemory, done: StoreDone): void {
-    assert(this.appending === null && this.held === null, `one append at a time volume=${this.volume}`)
     const refusal = this.refusal()
-    if (refusal !== null) return done(refusal)
-    this.parts.activity.inFlight += 1
-    this.tryAppend({ body, done })
+    if (refusal === null) this.appender.append(body, done)
+    else done(refusal)
   }
 
   /** Reads the body of a batch, as it came, into a page-aligned buffer that is long enough for it. */
@@ -268,7 +214,7 @@ export class StoredVolume {
       const isWhole = isIt && xxhash64(into, start, start + header.bodyBytes) === header.bodyHash
       if (isWhole) done(null, { buffer: into, start, length: header.bodyBytes, hash: header.bodyHash })
       else done(error ?? damaged(`batch is damaged volume=${this.volume} batchSeq=${batchSeq}`), null)
-      this.ended()
+      orderEnded(this.parts.activity)
     })
   }
 
@@ -280,16 +226,10 @@ export class StoredVolume {
       ...order,
       done: (error) => {
         order.done(error)
-        this.retryHeld()
-        this.ended()
+        this.appender.retryHeld()
+        orderEnded(this.parts.activity)
       },
     })
-  }
-
-  private ended(): void {
-    const { activity } = this.parts
-    activity.inFlight -= 1
-    if (activity.inFlight === 0) activity.onIdle()
   }
 
   /** Why nothing can be ordered now. */
@@ -308,7 +248,7 @@ export class StoredVolume {
     const log = after.kind === 'volume' ? after.log : null
     this.shown = null
     this.gone = after.kind !== 'volume'
-    if (this.gone) this.parts.registry.removed(this, after)
+    if (this.gone) this.parts.registry.removed(this.volumeUuid, after)
     if (log === null || log.logId !== before.log?.logId) this.beginLog(log)
     else if (this.live !== null) this.followLog(before.log, log, after.generation)
   }
@@ -336,112 +276,5 @@ export class StoredVolume {
     this.shown = null
     const fields = { volume: this.volume, errno: error.code, error: error.message }
     this.parts.log.event('replica.store.write_failed', fields, 'error')
-  }
-
-  private retryHeld(): void {
-    const { held } = this
-    if (held === null || this.queue.isExclusive) return
-    this.held = null
-    this.tryAppend(held)
-  }
-
-  private tryAppend(append: Append): void {
-    if (this.queue.isExclusive) {
-      this.held = append
-      return
-    }
-    const problem = this.failed ?? this.appendProblem(append.body)
-    if (problem !== null) return this.answerAppend(append, problem)
-    const { live } = this
-    assert(live !== null, 'there is a log')
-    if (live.index.fitsSegment(append.body.length)) return this.writeBatch(append)
-    const segment = this.parts.table.take(this.account)
-    if (segment >= 0) return this.writeSegmentHeader(append, segment)
-    if (this.queue.isChanging) this.held = append
-    else this.answerAppend(append, storeFull(`no segment is free volume=${this.volume} used=${this.account.used}`))
-  }
-
-  private appendProblem({ buffer, start, length }: BodyInMemory): StoreError | null {
-    const { log, volumeUuid } = this.queue.slot
-    if (log === null || this.live === null) return notHeld(`there is no log volume=${this.volume}`)
-    const room = this.parts.geometry.segmentBytes - SEGMENT_HEADER_BYTES
-    if (length > STORED_BODY_BYTES_MAX || storedBytesFor(length) > room) {
-      return notLegal(`body is too long bytes=${length} segmentBytes=${room}`)
-    }
-    const end = start - STORED_HEADER_BYTES + storedBytesFor(length)
-    assert(start >= STORED_HEADER_BYTES && end <= buffer.length, `room around the body start=${start} end=${end}`)
-    const read = this.batch.read(buffer, start, length)
-    if (read !== 'ok') return notLegal(`body holds no batch problem=${read}`)
-    if (this.batch.volumeUuid !== volumeUuid) return notLegal(`batch of another volume ${this.batch.volumeUuid}`)
-    const problem = this.live.problemOf(this.batch, log)
-    return problem === null ? null : gap(`${problem} volume=${this.volume} batchSeq=${this.batch.batchSeq}`)
-  }
-
-  private writeSegmentHeader(append: Append, segment: number): void {
-    const { geometry, memory, storage, storeUuid } = this.parts
-    const { live, queue } = this
-    assert(live !== null && queue.slot.log !== null, 'there is a log')
-    const { index, volumeUuid, generation, log } = queue.slot
-    this.segmentHeader ??= memory.allocate(SEGMENT_HEADER_BYTES)
-    encodeSegmentHeader(this.segmentHeader, 0, {
-      slot: index,
-      segment,
-      storeUuid,
-      volumeUuid,
-      logId: log.logId,
-      slotGeneration: generation,
-      ordinal: live.index.nextOrdinal,
-      firstBatchSeq: live.index.next,
-    })
-    live.index.addSegment(segment)
-    this.appending = append
-    const position = segmentPosition(geometry, segment)
-    storage.write(this.segmentHeader, 0, SEGMENT_HEADER_BYTES, position, (error) => {
-      if (error === null) this.writeBatch(append)
-      else this.onAppended(error)
-    })
-  }
-
-  private writeBatch(append: Append): void {
-    const { live, batch, queue } = this
-    const place = live?.index.headPlace
-    assert(place !== null && place !== undefined && queue.slot.log !== null, 'there is a segment')
-    const { buffer, start, length, hash } = append.body
-    const from = start - STORED_HEADER_BYTES
-    const bytes = storedBytesFor(length)
-    writeStoredHeader(buffer, from, {
-      bodyBytes: length,
-      bodyHash: hash,
-      batchSeq: batch.batchSeq,
-      logId: queue.slot.log.logId,
-      slotGeneration: queue.slot.generation,
-      previousHash: batch.previousHash,
-      headerHash: batch.headerHash,
-    })
-    buffer.fill(0, start + length, from + bytes)
-    this.appending = append
-    const position = segmentPosition(this.parts.geometry, place.segment) + place.offset
-    this.parts.storage.write(buffer, from, bytes, position, this.onAppended)
-  }
-
-  private readonly onAppended: IoDone = (error) => {
-    const { appending, live } = this
-    assert(appending !== null && live !== null, 'an append is in flight')
-    this.appending = null
-    if (error === null) {
-      live.push(this.batch, appending.body.length)
-      this.shown = null
-    } else {
-      this.onFailed(error)
-      this.queue.fail(error)
-    }
-    // Changes that waited for this append go first: they are older than whatever its answer brings.
-    this.queue.run()
-    this.answerAppend(appending, error)
-  }
-
-  private answerAppend(append: Append, error: StoreError | null): void {
-    append.done(error)
-    this.ended()
   }
 }
