@@ -133,10 +133,10 @@ function fenceOf({ fence }: ServePlan, processes: RealProcesses): Fence {
 
 /** Null where no peers were named: the volume is this host's alone. */
 async function replicationOf({ settings, node, stateDirectory }: ServePlan): Promise<ReplicationSettings | null> {
-  const { peer, replicas, domain, register } = settings
+  const { peer, replicas, domain, register, compression } = settings
   if (peer.length === 0 && register === null) return null
   const peers = peer.map(({ address, ...rest }) => ({ ...rest, address: { kind: 'tcp', ...address } as const }))
-  return { peers, ownStore: await ownStoreAddress(stateDirectory, node), domain, wanted: replicas }
+  return { peers, ownStore: await ownStoreAddress(stateDirectory, node), domain, wanted: replicas, compression }
 }
 
 /** A file for each doubt in the run directory, which goes with the holder. Changes follow one another. */

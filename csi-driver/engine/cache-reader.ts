@@ -53,8 +53,11 @@ class Transfer {
   }
 }
 
+/** What is read from: the cache device, or what stands in for it. */
+export type CacheSource = Pick<Storage, 'read' | 'alignmentBytes'>
+
 export class CacheReader {
-  private readonly storage: Storage
+  private readonly storage: CacheSource
   private readonly scratch: ScratchPool
   private readonly onFinished: (result: CacheReadResult) => void
   private readonly idle: Transfer[] = []
@@ -75,7 +78,7 @@ export class CacheReader {
   failedPiece = -1
   lastError: IoError | null = null
 
-  constructor(storage: Storage, scratch: ScratchPool, onFinished: (result: CacheReadResult) => void) {
+  constructor(storage: CacheSource, scratch: ScratchPool, onFinished: (result: CacheReadResult) => void) {
     this.storage = storage
     this.scratch = scratch
     this.onFinished = onFinished

@@ -41,7 +41,7 @@ export class DestageRun {
   constructor(core: EngineCore, scratch: ScratchPool) {
     this.core = core
     this.buffer = core.ports.memory.allocate(RUN_BYTES_MAX)
-    this.reader = new CacheReader(core.ports.cache, scratch, (result) => this.onRead(result))
+    this.reader = new CacheReader(core.cacheReads, scratch, (result) => this.onRead(result))
     this.written = (error) => this.onWritten(error)
   }
 

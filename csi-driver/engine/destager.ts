@@ -248,7 +248,11 @@ export class Destager implements GenerationHost {
 
   private async checkpoint(generation: Generation): Promise<void> {
     const { core } = this
-    if (core.cacheFailure !== null) return
+    // A cache that takes no checkpoint is no member any more; the other copies let go all the same.
+    if (core.cacheFailure !== null) {
+      await this.trimPeers(generation.boundaryBatchSeq)
+      return
+    }
     const edgeHashes = await this.edges.forCheckpoint()
     if (this.stopping) throw new GenerationAbandonedError('the engine stops')
     const change = edgeHashes === null ? {} : { edgeHashes }

@@ -14,6 +14,7 @@ import type { ZeroRanges } from './index/zero-ranges.ts'
 import type { ReadCache } from './read-cache/read-cache.ts'
 import { UnflushedWrites } from './unflushed-writes.ts'
 import { LogCopies } from './log-copies.ts'
+import { LogReads } from './replication/log-reads.ts'
 import type { VolumePorts, VolumeSettings } from './volume-settings.ts'
 
 export interface EngineCounters {
@@ -55,6 +56,8 @@ export class EngineCore {
   readonly settings: VolumeSettings
   readonly journal: Journal
   readonly copies: LogCopies
+  /** The cache as reads and destage see it: where it fails, the log is read from a copy. */
+  readonly cacheReads: LogReads
   readonly backing: BackingStore
   readonly index: ExtentIndex
   readonly zeros: ZeroRanges
@@ -119,6 +122,7 @@ export class EngineCore {
     this.settings = parts.settings
     this.journal = parts.journal
     this.copies = new LogCopies(parts.journal)
+    this.cacheReads = new LogReads(parts.ports.cache, parts.journal, this.copies)
     this.backing = parts.backing
     this.index = parts.index
     this.zeros = parts.zeros

@@ -160,6 +160,7 @@ export class Generation {
    * a device may come back; who waits for the end of the generation is told when it does not do so soon.
    */
   onRunUnreadable(run: DestageRun, message: string): void {
+    this.core.cacheReads.distrust()
     if (run.readAttempts === UNREADABLE_ATTEMPTS) {
       this.core.counters.dirtyMismatches += 1
       this.unreadable += 1

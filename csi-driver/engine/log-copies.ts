@@ -26,6 +26,8 @@ export interface PeerCopies {
   append(frame: BatchFrame, batchSeq: BatchSeq, done: () => void): void
   /** `done` runs when no peer that is waited for, and no learner, holds a record of these batches any more. */
   trim(batchSeq: BatchSeq, done: () => void): void
+  /** Reads a batch back from a member that holds it; the verified frame is the caller's. */
+  fetchBatch(batchSeq: BatchSeq, done: (error: Error | null, frame: Buffer | null) => void): void
   /** Rule 8.3: every listed member other than the own store has given a lease that still runs. Hot: no allocation. */
   leaseValid(): boolean
 }

@@ -70,7 +70,7 @@ class ReadOperation {
   backingError: IoError | null = null
 
   constructor(core: EngineCore, scratch: ScratchPool, path: ReadPath) {
-    this.reader = new CacheReader(core.ports.cache, scratch, (result) => {
+    this.reader = new CacheReader(core.cacheReads, scratch, (result) => {
       this.cacheResult = result
       path.partDone(this)
     })
@@ -336,6 +336,7 @@ export class ReadPath {
       return
     }
     operation.dirtyAttempts += 1
+    core.cacheReads.distrust()
     if (operation.dirtyAttempts < DIRTY_ATTEMPTS_MAX) {
       this.retryLater(operation, request)
       return

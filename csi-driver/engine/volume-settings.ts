@@ -55,6 +55,8 @@ export interface ReplicationSettings {
   readonly domain: string
   /** Copies wanted on nodes of the own domain, and of others; 0 to 2 in all. */
   readonly wanted: { readonly same: number; readonly other: number }
+  /** auto: payloads are compressed on their way where that is faster. */
+  readonly compression: 'auto' | 'off'
 }
 
 export interface VolumePorts {

@@ -66,6 +66,25 @@ export class BatchMarks {
     return { position: end > before ? before : this.logStart, end }
   }
 
+  /** The remembered batch whose frame holds the byte at `position`; 0 where none does. */
+  batchAt(position: Bytes, tailPosition: Bytes): BatchSeq {
+    const logBytes = this.capacityMax * BLOCK_BYTES
+    const behindTail = (at: Bytes): Bytes => (at - tailPosition + logBytes) % logBytes
+    const wanted = behindTail(position)
+    let low = this.first
+    let high = this.next
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      // The end of a frame is behind its bytes, and a full turn behind the tail where the log ends there.
+      const end = behindTail(this.endOf(middle))
+      if ((end === 0 ? logBytes : end) > wanted) high = middle
+      else low = middle + 1
+    }
+    if (low >= this.next) return 0
+    const range = this.rangeOf(low, tailPosition)
+    return position >= range.position && position < range.end ? low : 0
+  }
+
   /** Wrapped: the ring's end is its start. */
   private endOf(batchSeq: BatchSeq): Bytes {
     return this.logStart + (this.endBlock[batchSeq % this.capacity] as number) * BLOCK_BYTES

@@ -209,6 +209,12 @@ export class Journal {
     if (batchSeq < this.durable.tail.batchSeq || batchSeq > this.completeBatchSeq) return null
     return this.marks.tailAfter(batchSeq).previousHash
   }
+  /** Which un-trimmed batch has the byte at `position`, and where its frame begins; null: none. */
+  batchAt(position: Bytes): { readonly batchSeq: BatchSeq; readonly position: Bytes } | null {
+    const { tail } = this.durable
+    const batchSeq = this.marks.batchAt(position, tail.position)
+    return batchSeq === 0 ? null : { batchSeq, position: this.marks.rangeOf(batchSeq, tail.position).position }
+  }
   /** headerHash of the last batch that is complete on the device. */
   get lastCompleteHash(): bigint {
     const { tail } = this.durable

@@ -17,6 +17,7 @@ import type { Clock, Timer } from '../../base/clock.ts'
 import type { EventLog } from '../../base/log.ts'
 import type { BatchSeq, Ms } from '../../base/units.ts'
 import { type Member, sameMember } from '../register/record.ts'
+import type { FetchedBatch } from './replicator/batch-fetches.ts'
 import type { CopyRole } from './replicator/copy-role.ts'
 import type { PeerStatus, ReplicatorEvent } from './replicator/events.ts'
 import { Learner } from './replicator/learner.ts'
@@ -185,6 +186,16 @@ export class Replicator implements LinkContext {
   /** Rule 8.3: the leases of all members are held. True where there is no other member. Hot. */
   leaseValid(): boolean {
     return this.clock.monotonicMs() < this.leaseUntilMs
+  }
+
+  /** Reads a complete batch back from a member that holds it. `done` gets its verified frame, which is the caller's. */
+  fetchBatch(batchSeq: BatchSeq, done: FetchedBatch): void {
+    const holder = [...this.links.values()].find(
+      ({ isOpen, member }) => isOpen && member !== null && member.state === 'member' && member.ackedSeq >= batchSeq,
+    )
+    if (holder === undefined || this.phase !== 'running')
+      done(new Error('no member answers that holds the batch'), null)
+    else holder.fetches.ask(batchSeq, done)
   }
 
   peers(): PeerStatus[] {

@@ -1,6 +1,6 @@
 // The copies of an open volume on other nodes: joins the replicator to the own log and to the membership. Null where a
 // volume has no peers.
-import { type PeerStatus, Replicator } from '../../replica/replicator.ts'
+import { AdaptivePayloads, type PeerStatus, Replicator } from '../../replica/replicator.ts'
 import { HandOver, type HandOverHost } from './hand-over.ts'
 import { JournalSource } from './journal-source.ts'
 import { Membership, type MembershipHost } from './membership.ts'
@@ -21,8 +21,9 @@ export class Replication {
     const { record } = client
     if (settings.replication === null || ports.network === null || record === null) return null
     const { clock, timers, prng, log, memory, network } = ports
+    const payloads = settings.replication.compression === 'auto' ? { payloads: new AdaptivePayloads(clock) } : {}
     const replicator = new Replicator(
-      { network, clock, timers, prng, log, source: new JournalSource(journal, memory) },
+      { network, clock, timers, prng, log, source: new JournalSource(journal, memory), ...payloads },
       {
         volume: record.volume,
         volumeUuid: record.volumeUuid,

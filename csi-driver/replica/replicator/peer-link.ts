@@ -11,6 +11,7 @@ import { HEARTBEAT_MS } from '../../protocol/lease-times.ts'
 import { type Member, sameMember } from '../../register/record.ts'
 import type { EnvelopeBuffer } from '../wire/envelope-buffer.ts'
 import type { BodyInMemory, EngineMessage, MessageFrom, MessageOf } from '../wire/messages.ts'
+import { BatchFetches } from './batch-fetches.ts'
 import type { CopyRole, RoleContext, RoleLink } from './copy-role.ts'
 import type { PeerStatus, Resource } from './events.ts'
 import { Learner } from './learner.ts'
@@ -28,7 +29,7 @@ export const STEADY_MS: Ms = 1_000
 /** What a link needs of the replicator besides what its role needs. */
 export interface LinkContext extends RoleContext {
   readonly ports: ReplicatorPorts
-  /** False after a release: no heartbeat renews a lease. */
+  /** False after a release: nothing renews a lease. */
   readonly heartbeatsOn: boolean
   fence(node: string, end: ConnectionEnd & { kind: 'refused' }): void
   /** RELEASED came, or can't come any more. */
@@ -45,6 +46,8 @@ export class PeerLink implements RoleLink {
   store: Member | null = null
   heardAtMs: Ms = 0
   readonly lease = new PeerLease()
+  /** Batches read back from this peer. */
+  readonly fetches: BatchFetches
   private readonly context: LinkContext
   private address: NetworkAddress | null = null
   private domain = ''
@@ -66,6 +69,7 @@ export class PeerLink implements RoleLink {
   constructor(context: LinkContext, node: string) {
     this.context = context
     this.node = node
+    this.fetches = new BatchFetches(context.identity.volumeUuid, (message) => this.open.send(message))
   }
 
   get isOpen(): boolean {
@@ -146,10 +150,7 @@ export class PeerLink implements RoleLink {
     if (this.opened && time.isOver(this.heardAtMs, DEAD_MS)) {
       this.connectionOver({ kind: 'lost', message: `nothing heard for ${DEAD_MS} ms` })
     }
-    if (this.opened && this.context.heartbeatsOn) {
-      const nowMs = clock.monotonicMs()
-      if (nowMs - this.beatAtMs >= HEARTBEAT_MS) this.beat(nowMs)
-    }
+    if (this.opened && clock.monotonicMs() - this.beatAtMs >= HEARTBEAT_MS) this.beat()
     this.role?.tick()
   }
 
@@ -197,6 +198,7 @@ export class PeerLink implements RoleLink {
         welcome: (message) => this.welcome(message),
         message: (message) => this.received(message),
         over: (end) => this.connectionOver(end),
+        bodyBuffer: (bodyBytes) => this.fetches.room(bodyBytes),
       },
     )
     this.connection = connection
@@ -219,6 +221,7 @@ export class PeerLink implements RoleLink {
     this.opened = false
     connection?.destroy()
     if (!opened) return
+    this.fetches.fail('the connection to the peer was lost')
     this.context.releaseAnswered(this)
     this.role?.closed()
   }
@@ -242,13 +245,15 @@ export class PeerLink implements RoleLink {
     this.reportedError = null
     context.log.event('replica.connected', { node, storeUuid, incarnation, version })
     context.emit({ kind: 'connected', node, store, resource, freeBytes })
-    if (context.heartbeatsOn) this.beat(context.clock.monotonicMs())
+    this.beat()
     this.role?.opened(state)
   }
 
-  private beat(nowMs: Ms): void {
-    this.beatAtMs = nowMs
-    this.open.send({ type: 'HEARTBEAT', number: this.lease.send(nowMs) })
+  /** Asks for the lease; after a release says that again, so that both sides go on hearing one another. */
+  private beat(): void {
+    this.beatAtMs = this.context.clock.monotonicMs()
+    if (this.context.heartbeatsOn) this.send({ type: 'HEARTBEAT', number: this.lease.send(this.beatAtMs) })
+    else this.send({ type: 'RELEASE' })
   }
 
   /** Hot: one call per acknowledged batch. */
@@ -265,7 +270,7 @@ export class PeerLink implements RoleLink {
     if (message.type === 'TRIMMED') return role?.trimmed(message.batchSeq) ?? false
     if (message.type === 'ALIVE') this.alive(message.number)
     else if (message.type === 'RELEASED') this.context.releaseAnswered(this)
-    else return role !== null && roleUnderstands(role, message)
+    else if (!this.fetches.received(message)) return role !== null && roleUnderstands(role, message)
     return true
   }
 

@@ -143,7 +143,7 @@ export class TestCluster {
       address: addressOf(name),
       domain: 'default',
     }))
-    return { peers, ownStore: addressOf(node), domain: 'default', wanted: { same, other: 0 } }
+    return { peers, ownStore: addressOf(node), domain: 'default', wanted: { same, other: 0 }, compression: 'auto' }
   }
 
   /** Opens the volume on a node; time goes on meanwhile. */

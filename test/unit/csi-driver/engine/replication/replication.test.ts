@@ -1,7 +1,7 @@
 // Proves, with real receivers and stores: a volume waits for its copies, goes on without one that is lost, and is opened
 // by another node with everything that was acknowledged.
 import type { Volume } from '../../../../../csi-driver/engine/volume.ts'
-import { ask, aWrite, contentOf, during } from '../harness.ts'
+import { ask, aRead, aWrite, contentOf, during } from '../harness.ts'
 import { TestCluster } from './cluster-kit.ts'
 
 test('a volume with one replica fills a peer, then writes back, and waits for it', async () => {
@@ -214,5 +214,42 @@ describe('a planned move', () => {
     cluster.shared.backing.drop()
     const next = await cluster.open('node-3', 1)
     expect(await holds(next, 3, 4)).toBe(true)
+  })
+})
+
+describe('the own cache device is lost', () => {
+  test('reads and destage go on from the copy, the volume drains and writes through without it', async () => {
+    const cluster = new TestCluster()
+    await cluster.startPeers('node-2')
+    const volume = await cluster.open('node-1', 1)
+    await cluster.time.advance(3000)
+    cluster.shared.backing.hold('write')
+    for (let i = 0; i < 10; i += 1) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- in order
+      expect(await write(volume, i, i + 1)).toBe(0)
+    }
+    const { cache } = cluster.machine('node-1')
+    cache.fail('write', Infinity)
+    cache.fail('read', Infinity)
+    const pending = aWrite(3 * 4096, 33)
+    await ask(volume, pending)
+    const read = aRead(5 * 4096)
+    await ask(volume, read)
+    await cluster.time.advance(3000)
+    expect(read.result).toBe(0)
+    expect(read.bytes.equals(Buffer.alloc(4096, 6))).toBe(true)
+    expect(volume.members().map(({ node }) => node)).toEqual(['node-2'])
+    cluster.shared.backing.letGo()
+    await cluster.time.advance(10_000)
+    expect(pending.result).toBe(0)
+    expect(volume.status()).toMatchObject({ phase: 'WriteThrough', dirtyBytes: 0 })
+    for (let i = 0; i < 10; i += 1) {
+      const fill = i === 3 ? 33 : i + 1
+      expect(cluster.shared.backing.bytes.subarray(i * 4096, i * 4096 + 4096).equals(Buffer.alloc(4096, fill))).toBe(
+        true,
+      )
+    }
+    expect(await write(volume, 0, 50)).toBe(0)
+    expect(await holds(volume, 0, 50)).toBe(true)
   })
 })
