@@ -179,7 +179,7 @@ export const takeoverSchema = {
     pattern: /^[^\0\n]*$/,
     allowed: 'a shell command of one line',
     defaultText: 'none',
-    help: 'Fences the old owner; gets VOLUME, NODE and EPOCH in its environment. Exit 0: that host is off. 10: cut from the backing, for reads and writes. Anything else: not fenced, no takeover.',
+    help: 'Fences the old owner; run by a shell in the root directory, with VOLUME, NODE and EPOCH in its environment. Exit 0: that host is off. 10: cut from the backing, for reads and writes. Anything else: not fenced, no takeover.',
     why: 'Two writers on one backing destroy it. Only you know how a host is switched off or cut from your storage.',
   }),
   fenced: switchSetting({

@@ -93,7 +93,7 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
     writeCache: options.writeCache,
     doubts: await loadDoubts(plan.runDirectory),
     network: openNetwork(plan, log),
-    fence: fenceOf(plan, processes),
+    fence: fenceOf(plan, processes, log),
   }
   const atStake = await lastKnown(plan)
   const volumeSettings: VolumeSettings = {
@@ -126,9 +126,9 @@ function openNetwork({ settings }: ServePlan, log: EventLog): TlsNetwork | null 
   return tlsDir === null ? null : new TlsNetwork({ tlsDir, clock: systemClock, log })
 }
 
-function fenceOf({ fence }: ServePlan, processes: RealProcesses): Fence {
+function fenceOf({ fence }: ServePlan, processes: RealProcesses, log: EventLog): Fence {
   if (fence.kind === 'told') return toldFence
-  return fence.kind === 'command' ? new CommandFence(processes, fence.command) : noFence
+  return fence.kind === 'command' ? new CommandFence(processes, fence.command, log) : noFence
 }
 
 /** Null where no peers were named: the volume is this host's alone. */

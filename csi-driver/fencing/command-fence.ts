@@ -1,9 +1,10 @@
 // `--fence-command`: a program of the user's that cuts a host from the backing, or switches it off (DESIGN.md §7.7). It
-// is run by a shell with VOLUME, NODE and EPOCH in its environment.
+// is run by a shell, in the root directory, with VOLUME, NODE and EPOCH in its environment.
 //   exit 0   the host is off: nothing of it is waited for
 //   exit 10  it is cut from the backing, for reads and writes; it may still run
 //   else     not fenced: the volume is not opened
 import { CacheError } from '../../base/errors.ts'
+import type { EventLog } from '../../base/log.ts'
 import type { Ms } from '../../base/units.ts'
 import type { Processes } from '../io/process.ts'
 import type { Unfenced } from '../register/record.ts'
@@ -19,10 +20,12 @@ const QUOTE_CHARACTERS_MAX = 300
 export class CommandFence implements Fence {
   private readonly processes: Processes
   private readonly command: string
+  private readonly log: EventLog
 
-  constructor(processes: Processes, command: string) {
+  constructor(processes: Processes, command: string, log: EventLog) {
     this.processes = processes
     this.command = command
+    this.log = log
   }
 
   async fence(volume: string, { node, epoch }: Unfenced): Promise<FenceProof> {
@@ -30,9 +33,10 @@ export class CommandFence implements Fence {
       timeoutMs: FENCE_TIMEOUT_MS,
       env: { VOLUME: volume, NODE: node, EPOCH: String(epoch) },
     })
+    const said = (stderr.trim() || stdout.trim()).slice(0, QUOTE_CHARACTERS_MAX)
+    this.log.event('fence.command_ended', { node, epoch, exit: exitCode ?? -1, said })
     if (exitCode === EXIT_OFF) return 'off'
     if (exitCode === EXIT_CUT) return 'cut'
-    const said = (stderr.trim() || stdout.trim()).slice(0, QUOTE_CHARACTERS_MAX)
     const exit = exitCode === null ? `no end within ${FENCE_TIMEOUT_MS} ms` : `exit=${exitCode}`
     throw new CacheError(
       'invalid',

@@ -1,5 +1,6 @@
 // Proves: the fence command's exit decides as DESIGN.md §7.7 says, it is told what to fence, and anything but the two
 // agreed exits is no fence.
+import { MemoryEventLog } from '../../../../base/log.ts'
 import { CommandFence } from '../../../../csi-driver/fencing/command-fence.ts'
 import { noFence } from '../../../../csi-driver/fencing/no-fence.ts'
 import { toldFence } from '../../../../csi-driver/fencing/told-fence.ts'
@@ -15,7 +16,7 @@ function endingWith(exitCode: number | null) {
       return Promise.resolve({ exitCode, stdout: '', stderr: 'power unit: no answer' })
     },
   }
-  return { fence: new CommandFence(processes, 'ipmi off $NODE'), seen }
+  return { fence: new CommandFence(processes, 'ipmi off $NODE', new MemoryEventLog()), seen }
 }
 
 test.each([
