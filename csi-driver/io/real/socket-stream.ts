@@ -17,6 +17,11 @@ export class SocketStream implements ByteStream {
   private error: IoError | null = null
   private closed = false
   private full = false
+  private gathering = false
+  private readonly release = (): void => {
+    this.gathering = false
+    this.socket.uncork()
+  }
 
   constructor(socket: Socket, remote: string, toError: (error: unknown, what: string) => IoError = toIoError) {
     this.socket = socket
@@ -56,9 +61,18 @@ export class SocketStream implements ByteStream {
       socket.destroy()
       return false
     }
+    this.gather()
     const flowing = socket.write(bytes)
     this.full ||= !flowing && socket.writableLength > STREAM_HIGH_WATER_BYTES
     return !this.full
+  }
+
+  /** What is written until the present callback ends goes out together: a frame comes in several parts. */
+  private gather(): void {
+    if (this.gathering) return
+    this.gathering = true
+    this.socket.cork()
+    process.nextTick(this.release)
   }
 
   pause(): void {
