@@ -7,6 +7,7 @@ import type { ReplicaStore } from '../../csi-driver/replica/store/replica-store.
 import type { StoredVolume } from '../../csi-driver/replica/store/stored-volume.ts'
 import {
   append,
+  bodyOf,
   bytesFor,
   createVolume,
   learn,
@@ -94,6 +95,21 @@ function placeIn(prng: Prng, bytes: Buffer, truths: readonly Truth[]): number {
   return SEGMENTS_START + prng.below(bytes.length - SEGMENTS_START)
 }
 
+/** A new log on a new volume takes every segment that it can get; then the store starts again. */
+async function crowded({ storage, store }: OpenedStore): Promise<ReplicaStore> {
+  const uuid = '9'.repeat(32)
+  const volume = await createVolume(store, uuid, 'crowd')
+  const owner = new TestOwner()
+  owner.volumeUuid = uuid
+  await learn(volume, { logBytes: 0 })
+  for (let error: Error | null = null; error === null; ) {
+    const body = bodyOf(owner.make(8192))
+    error = await new Promise((resolve) => volume.append(body, resolve))
+  }
+  expect(store.freeBytes).toBe(0)
+  return (await openStore(storage.reborn(), { allowFormat: false })).store
+}
+
 /** Logs that a store shows after any damage: each is a beginning of the true one. */
 async function shownTruly(store: ReplicaStore, truths: readonly Truth[]): Promise<number> {
   let shown = 0
@@ -115,8 +131,10 @@ test('one damaged place', async () => {
     for (let round = 0; round < 20; round++) {
       const damaged = storage.reborn()
       damage(prng, damaged.bytes, placeIn(prng, damaged.bytes, truths))
-      const { store } = await openStore(damaged, { allowFormat: false })
+      const opened = await openStore(damaged, { allowFormat: false })
+      const { store } = opened
       expect(store.incarnation).toBe(1)
+      const lostBefore = seen.lost
       for (const truth of truths) {
         const found = store.find(truth.volume.volumeUuid)
         if (found === null) throw new Error(`volume is missing seed=${seed} round=${round}`)
@@ -132,6 +150,10 @@ test('one damaged place', async () => {
         if (missing === 0) expect(log).toEqual(truth.volume.state.log)
         seen[missing === 0 ? 'same' : 'shorter'] += 1
       }
+      if (seen.lost === lostBefore) continue
+      // What was lost stays lost, also when all free segments have been written over.
+      const after = await crowded(opened)
+      for (const { state, volumeUuid } of store.volumes()) expect(after.find(volumeUuid)?.state).toEqual(state)
     }
   }
   expect(Object.entries(seen).filter(([, count]) => count < 3)).toEqual([])

@@ -12,6 +12,8 @@ import type { SlotLog } from './volume-slot.ts'
 /** A log that the start could not follow to its end. */
 export interface LostLog {
   readonly reason: string
+  /** The batch that was complete and is not there; null where it may only be that the storage cannot be read now. */
+  readonly batchSeq: BatchSeq | null
   /** Kept as they are until LEARN or discard: they may still be of use to somebody. */
   readonly segments: readonly number[]
 }

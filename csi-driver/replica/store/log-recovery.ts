@@ -73,6 +73,8 @@ export class LogRecovery {
   private readonly slot: VolumeSlot
   private readonly log: SlotLog
   private readonly found: FoundLog
+  /** A segment that cannot be read at all may hold the batch; null: there is none. */
+  private readonly blindness: string | null
   private readonly live: LiveLog
   private readonly batch = new EnvelopeView()
   /** Where the batch stands that `batch` looks at. */
@@ -85,6 +87,8 @@ export class LogRecovery {
     slot: VolumeSlot
     log: SlotLog
     found: FoundLog
+    /** A segment that cannot be read at all. */
+    unreadable?: number | undefined
     onBatch?: StoredBatchVisitor
   }) {
     this.geometry = options.geometry
@@ -92,6 +96,7 @@ export class LogRecovery {
     this.slot = options.slot
     this.log = options.log
     this.found = options.found
+    this.blindness = options.unreadable === undefined ? null : `unreadableSegment=${options.unreadable}`
     this.onBatch = options.onBatch ?? (() => undefined)
     this.live = new LiveLog(options.log, options.geometry.segmentBytes)
   }
@@ -99,14 +104,15 @@ export class LogRecovery {
   /** Never rejects for what is on the disk: what cannot be read or followed is a lost log. */
   async recover(): Promise<RecoveredLog> {
     const place = this.log.tailPlace
-    if (place !== null && place.segment >= segmentCount(this.geometry)) return this.loss('misplaced', 'tail is nowhere')
+    if (place !== null && place.segment >= segmentCount(this.geometry))
+      return this.loss('misplaced', 'tail is nowhere', false)
     try {
       for (;;) {
         const ended = await this.step()
         if (ended !== null) return ended
       }
     } catch (error) {
-      if (error instanceof IoError) return this.loss('unreadable', `${error.code} ${error.message}`)
+      if (error instanceof IoError) return this.loss('unreadable', `${error.code} ${error.message}`, false)
       throw error
     }
   }
@@ -114,7 +120,7 @@ export class LogRecovery {
   private async step(): Promise<RecoveredLog | null> {
     const { index } = this.live
     const batchSeq = index.next
-    if (batchSeq === this.log.headBatchSeq && this.live.lastHash !== this.log.headHash) {
+    if (this.isOtherBranch()) {
       return this.loss('other_branch', `batch is not the one that was complete batchSeq=${batchSeq - 1}`)
     }
     const nextPlace = this.nextSegmentPlace()
@@ -135,17 +141,30 @@ export class LogRecovery {
       case 'end':
         return { live: this.live, lost: null, label }
       case 'lost':
-        return this.loss(label, `batch is lost batchSeq=${batchSeq} proof=${proof ?? 'none'}`)
+        return this.loss(label, `batch is lost batchSeq=${batchSeq} proof=${proof ?? 'none'}`, !this.isBlind(proof))
     }
   }
 
-  private loss(label: string, what: string): RecoveredLog {
+  /** The batches up to the head are whole, but not those that were. */
+  private isOtherBranch(): boolean {
+    const { headBatchSeq, headHash } = this.log
+    return this.live.index.next === headBatchSeq && headHash !== 0n && this.live.lastHash !== headHash
+  }
+
+  private isBlind(proof: string | null): boolean {
+    return proof !== null && proof === this.blindness
+  }
+
+  /** `isProven`: something on the disk says that a batch is missing; else the next start may find it. */
+  private loss(label: string, what: string, isProven = true): RecoveredLog {
     const { tail, tailPlace } = this.log
     const from = tailPlace?.ordinal ?? 0
     const kept = this.found.segments.filter((each) => !this.isVoid(each) && (each.ordinal ?? from) >= from)
-    const segments = new Set(kept.map((each) => each.segment))
+    const strays = this.found.strays.filter((each) => !this.isVoid(each) && each.batchSeq >= tail.batchSeq)
+    const followed = this.live.index.segments
+    const segments = [...new Set([...followed, ...kept, ...strays].map((each) => each.segment))]
     const reason = `${what} case=${label} tailBatchSeq=${tail.batchSeq} lastGoodBatchSeq=${this.live.lastBatchSeq}`
-    return { live: null, lost: { reason, segments: [...segments] }, label }
+    return { live: null, lost: { reason, segments, batchSeq: isProven ? this.live.index.next : null }, label }
   }
 
   /** Written before the last cut, behind it. */
@@ -234,7 +253,7 @@ export class LogRecovery {
       const seen = place === null ? null : await this.searchFrom(place, isLater)
       if (seen !== null) return `later=${seen}`
     }
-    return null
+    return this.blindness
   }
 
   /** Any block may be a header: the length of the missing batch is not known. */

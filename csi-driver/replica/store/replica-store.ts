@@ -182,6 +182,8 @@ export class ReplicaStore {
     const isLost = (volume: ImageVolume): boolean => volume.recovered?.lost != null
     for (const volume of image.volumes) if (!isLost(volume)) this.add(volume)
     for (const volume of image.volumes) if (isLost(volume)) this.add(volume)
+    const nobody = this.table.open(this.superblock.slotCount)
+    for (const segment of image.unreadable) if (this.table.isFree(segment)) this.table.claim(nobody, segment)
     await this.giveUpSlots(image.slots)
     for (const volume of this.byUuid.values()) await new Promise<void>((resolve) => volume.begin(() => resolve()))
   }
@@ -204,8 +206,8 @@ export class ReplicaStore {
     const segments = wanted.filter((segment) => this.table.isFree(segment))
     for (const segment of segments) this.table.claim(account, segment)
     if (live !== null && segments.length === wanted.length) return { live, lost: null }
-    const reason = lost?.reason ?? 'a segment of the log belongs to another one'
-    return { live: null, lost: { reason, segments } }
+    const { reason, batchSeq } = lost ?? { reason: 'a segment of the log belongs to another one', batchSeq: null }
+    return { live: null, lost: { reason, batchSeq, segments } }
   }
 
   /** Nobody knows any more what these volumes had promised: none of them may come back as the member that it was. */

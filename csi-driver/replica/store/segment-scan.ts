@@ -27,12 +27,16 @@ export interface FoundSegment extends Mark {
   readonly ordinal: number | null
 }
 
+/** A batch in a segment of which nothing else can be said. */
+export interface Stray extends Mark {
+  readonly segment: number
+}
+
 /** What was found of one log. */
 export interface FoundLog {
   /** `batchSeq` is the first batch of the segment. */
   readonly segments: FoundSegment[]
-  /** Batches in segments that nothing else can be said of. */
-  readonly strays: Mark[]
+  readonly strays: Stray[]
 }
 
 export function readRange(storage: Storage, buffer: Buffer, range: { start: number; length: Bytes; position: Bytes }) {
@@ -44,6 +48,8 @@ export function readRange(storage: Storage, buffer: Buffer, range: { start: numb
 export class SegmentScan {
   /** By logId, for each log that a slot names. */
   readonly logs = new Map<bigint, FoundLog>()
+  /** Of which not one block could be read: they may hold anything, the end of any log too. */
+  readonly unreadable: number[] = []
   private readonly storage: Storage
   private readonly superblock: StoreSuperblock
   private readonly slotOf = new Map<bigint, VolumeSlot>()
@@ -111,20 +117,37 @@ export class SegmentScan {
   private async findStrays(segment: number): Promise<void> {
     const { segmentBytes } = this.superblock
     this.chunk ??= this.memory.allocate(Math.min(STRAY_CHUNK_BYTES, segmentBytes))
-    const chunk = this.chunk
     const position = segmentPosition(this.superblock, segment)
-    for (let offset = 0; offset < segmentBytes; offset += chunk.length) {
-      const length = Math.min(chunk.length, segmentBytes - offset)
-      try {
-        await readRange(this.storage, chunk, { start: 0, length, position: position + offset })
-      } catch {
-        // What cannot be read proves nothing; a log that needs this segment finds out by itself.
-        continue
-      }
-      for (let at = 0; at < length; at += BLOCK_BYTES) {
-        const header = readStoredHeader(chunk, at)
-        if (header !== null) this.logs.get(header.logId)?.strays.push(header)
-      }
+    let readable = 0
+    for (let offset = 0; offset < segmentBytes; offset += this.chunk.length) {
+      const length = Math.min(this.chunk.length, segmentBytes - offset)
+      readable += await this.searchChunk(this.chunk, { segment, position: position + offset, length })
     }
+    if (readable === 0) this.unreadable.push(segment)
+  }
+
+  /** Returns how many bytes could be read: one bad place must not hide the others. */
+  private async searchChunk(
+    chunk: Buffer,
+    { segment, position, length }: { segment: number; position: Bytes; length: Bytes },
+  ): Promise<Bytes> {
+    const isWhole = await this.canRead(chunk, position, length)
+    let readable = 0
+    for (let at = 0; at < length; at += BLOCK_BYTES) {
+      if (!isWhole && !(await this.canRead(chunk.subarray(at), position + at, BLOCK_BYTES))) continue
+      readable += BLOCK_BYTES
+      const header = readStoredHeader(chunk, at)
+      if (header === null) continue
+      const { batchSeq, slotGeneration } = header
+      this.logs.get(header.logId)?.strays.push({ segment, batchSeq, slotGeneration })
+    }
+    return readable
+  }
+
+  private canRead(into: Buffer, position: Bytes, length: Bytes): Promise<boolean> {
+    return readRange(this.storage, into, { start: 0, length, position }).then(
+      () => true,
+      () => false,
+    )
   }
 }

@@ -3,7 +3,7 @@
 import { CacheError } from '../../../base/errors.ts'
 import type { BatchSeq, Bytes, Epoch, Ms, Run } from '../../../base/units.ts'
 import type { LogBegin, LogName } from '../../protocol/stored-log.ts'
-import type { LiveLog } from './live-log.ts'
+import type { LiveLog, LostLog } from './live-log.ts'
 import { isLineage, namesFrom, withName } from './log-names.ts'
 import { notHeld, notLegal } from './store-errors.ts'
 import type { SlotLog, VolumeSlot } from './volume-slot.ts'
@@ -129,4 +129,10 @@ export function promoted(slot: VolumeSlot, logUuid: string, live: LiveLog | null
 export function cutAt(log: SlotLog, begin: Omit<LogBegin, 'seq'>, generation: number): SlotLog {
   const { batchSeq, previousHash } = begin
   return { ...log, headBatchSeq: batchSeq, headHash: previousHash, cutBatchSeq: batchSeq, cutGeneration: generation }
+}
+
+/** What proved the loss may be overwritten one day: from now on the slot says it. */
+export function knownLost(log: SlotLog, { batchSeq }: LostLog): SlotLog {
+  if (batchSeq === null || batchSeq < log.headBatchSeq) return log
+  return { ...log, headBatchSeq: batchSeq + 1, headHash: 0n }
 }

@@ -17,6 +17,8 @@ export interface ImageVolume {
 export interface StoreImage {
   readonly slots: readonly FoundSlot[]
   readonly volumes: readonly ImageVolume[]
+  /** Segments of which nothing can be read: not to be used, since they may hold the end of any log. */
+  readonly unreadable: readonly number[]
 }
 
 export interface ImageOptions {
@@ -45,8 +47,16 @@ export async function readStoreImage(options: ImageOptions): Promise<StoreImage>
       continue
     }
     const onBatch: StoredBatchVisitor = (...batch) => options.onBatch?.(slot, ...batch)
-    const recovery = new LogRecovery({ geometry: superblock, window, slot, log, found, onBatch })
+    const recovery = new LogRecovery({
+      geometry: superblock,
+      window,
+      slot,
+      log,
+      found,
+      unreadable: scan.unreadable[0],
+      onBatch,
+    })
     volumes.push({ slot, worseCopy, recovered: await recovery.recover() })
   }
-  return { slots, volumes }
+  return { slots, volumes, unreadable: scan.unreadable }
 }

@@ -18,6 +18,7 @@ import { readStoredHeader } from './segment-format.ts'
 import type { SegmentAccount } from './segment-table.ts'
 import {
   cutAt,
+  knownLost,
   type LearnOrder,
   learned,
   nextGeneration,
@@ -124,8 +125,9 @@ export class StoredVolume {
       exclusive: true,
       apply: (slot) => {
         const { log, generation } = slot
-        const { live } = this
-        if (log === null || live === null) return { ...slot }
+        const { live, lost } = this
+        if (log === null) return { ...slot }
+        if (live === null) return { ...slot, log: lost === null ? log : knownLost(log, lost) }
         return { ...slot, log: cutAt(log, { batchSeq: live.index.next, previousHash: live.lastHash }, generation) }
       },
       done,

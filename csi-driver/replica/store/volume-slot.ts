@@ -44,7 +44,7 @@ export interface SlotLog {
   readonly ackedSeq: Seq
   /** Every smaller batch was complete when this was written: a missing one is damage, not a torn write. */
   readonly headBatchSeq: BatchSeq
-  /** headerHash of batch headBatchSeq - 1. */
+  /** headerHash of batch headBatchSeq - 1; 0n: not known. */
   readonly headHash: bigint
   /** Batches from here on that were written under a smaller slot generation than `cutGeneration` are void. */
   readonly cutBatchSeq: BatchSeq
@@ -112,7 +112,7 @@ export const VOLUME_SLOT = defineLayout('volume slot', {
   ackedSeq: u64('largest ackedSeq of any batch'),
   headBatchSeq: u64('every smaller batch was complete when this was written; a missing one is damage'),
   headHash: u64big(
-    'headerHash of batch headBatchSeq - 1; finds batches that a promotion dropped in place of those kept',
+    'headerHash of batch headBatchSeq - 1; finds dropped batches in place of those kept; 0: not compared',
   ),
   cutBatchSeq: u64('batches from here on are void if they were written under a smaller generation than cutGeneration'),
   cutGeneration: u64('see there'),

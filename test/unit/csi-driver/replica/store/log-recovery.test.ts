@@ -11,6 +11,7 @@ import {
   BLOCK,
   bodyOf,
   bytesFor,
+  createVolume,
   freshLog,
   learn,
   logName,
@@ -21,7 +22,7 @@ import {
   SEGMENTS_START,
   settled,
   SLOTS,
-  type TestOwner,
+  TestOwner,
   type TestStorage,
   volumeIn,
 } from './store-kit.ts'
@@ -246,6 +247,8 @@ describe('what a crash cannot leave', () => {
       encodeSlot(storage.bytes, position, { ...slot, log: { ...slot.log, headHash: 1n } }, place)
     }
     await expectLost(storage, 'case=other_branch')
+    const { storage: next } = await reopened(storage)
+    await expectLost(next, 'batchSeq=4 proof=head=5')
   })
 
   test('a whole segment, or the only batches behind it', async () => {
@@ -278,6 +281,42 @@ describe('what a crash cannot leave', () => {
       position > 0 && position <= at && at < position + length && length > 2 * BLOCK
     const { store } = await openStore(found)
     expect(volumeIn(store).lossReason).toContain('EIO')
+  })
+
+  test('a segment of which nothing can be read, whoever it belongs to', async () => {
+    const { storage, volume } = await filled(4)
+    const start = placeOf(storage, 3) - BLOCK
+    const found = storage.reborn()
+    found.failReads = (position) => position >= start && position < start + SEGMENT_BYTES
+    const { store } = await openStore(found)
+    expect(volumeIn(store).lossReason).toContain('unreadableSegment=1')
+    const second = await createVolume(store, '2'.repeat(32), 'other')
+    await learn(second, { logBytes: 8 * BLOCK })
+    const other = new TestOwner()
+    other.volumeUuid = '2'.repeat(32)
+    for (let count = 0; count < 6; count++) await append(second, other.make(8192))
+    // The disk comes back, and with it the log.
+    found.failReads = () => false
+    expect((await reopened(found)).volume.state).toEqual(volume.state)
+  })
+
+  test('a bad sector in the header of a segment hides nothing', async () => {
+    const { storage } = await filled(4)
+    const header = placeOf(storage, 3) - BLOCK
+    const found = storage.reborn()
+    found.failReads = (position, length) => position > 0 && position <= header && header < position + length
+    const { store } = await openStore(found)
+    expect(volumeIn(store).lossReason).toContain('batchSeq=3 proof=later=4')
+  })
+
+  test('stays lost when what proved it is gone', async () => {
+    const { storage } = await filled(4)
+    const start = placeOf(storage, 3) - BLOCK
+    storage.bytes.fill(0x77, start, start + 2 * BLOCK)
+    const { storage: next, volume } = await reopened(storage)
+    expect(volume.account.used).toBe(2)
+    next.bytes.fill(0, start, start + SEGMENT_BYTES)
+    expect((await reopened(next)).volume.lossReason).toContain('batchSeq=3 proof=head=4')
   })
 
   test('is still lost after orders that keep it, and over by LEARN', async () => {
