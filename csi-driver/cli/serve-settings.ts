@@ -77,7 +77,6 @@ export async function readServe(words: readonly string[], command: ServeCommand)
   const input = { flags: given.flags, file: file !== null && 'name' in file ? file : null }
   const takeover = command === 'takeover' ? readSettings(takeoverSchema, input) : null
   const read = takeover ?? readSettings(serveSchema, input)
-  const { settings } = read
   const volume = given.positionals[0] ?? ''
   const problems = [
     ...given.problems,
@@ -85,19 +84,31 @@ export async function readServe(words: readonly string[], command: ServeCommand)
     ...(file !== null && 'where' in file ? [file] : []),
     ...read.problems,
   ]
-  if (problems.length === 0) {
-    problems.push(
-      ...joinedProblems(volume, settings),
-      ...nameProblems(volume, settings),
-      ...replicationProblems(settings.node ?? os.hostname(), settings),
-      ...(takeover === null ? [] : takeoverProblems(takeover.settings)),
-    )
-  }
-  if (problems.length > 0) return refused(problems)
-  return decide(volume, settings, { command, fence: takeover === null ? { kind: 'none' } : fenceOf(takeover.settings) })
+  const asked = { volume, settings: read.settings, takeover: takeover?.settings ?? null }
+  if (problems.length === 0) problems.push(...betweenSettings(asked))
+  return problems.length > 0 ? refused(problems) : decide(asked)
 }
 
-function fenceOf({ fenceCommand, fenced }: TakeoverSettings): FencePlan {
+/** What was asked for, in words that are right one by one. */
+interface Asked {
+  readonly volume: string
+  readonly settings: ServeSettings
+  /** Null: it is `serve`. */
+  readonly takeover: TakeoverSettings | null
+}
+
+function betweenSettings({ volume, settings, takeover }: Asked): SettingProblem[] {
+  return [
+    ...joinedProblems(volume, settings),
+    ...nameProblems(volume, settings),
+    ...replicationProblems(settings.node ?? os.hostname(), settings),
+    ...(takeover === null ? [] : takeoverProblems(takeover)),
+  ]
+}
+
+function fenceOf(takeover: TakeoverSettings | null): FencePlan {
+  if (takeover === null) return { kind: 'none' }
+  const { fenceCommand, fenced } = takeover
   return fenced ? { kind: 'told' } : { kind: 'command', command: fenceCommand }
 }
 
@@ -133,11 +144,7 @@ function nameProblems(volume: string, settings: ServeSettings): SettingProblem[]
   return problems
 }
 
-async function decide(
-  volume: string,
-  settings: ServeSettings,
-  asked: Pick<ServePlan, 'command' | 'fence'>,
-): Promise<ServeReading> {
+async function decide({ volume, settings, takeover }: Asked): Promise<ServeReading> {
   const tables = await readHostTables()
   const stateDirectory = stateDirectoryOf(settings.stateDir)
   const backing = await readPathFacts(settings.backing, tables)
@@ -146,7 +153,8 @@ async function decide(
   const split = splitCache(cacheBytes, settings.dirtyLimit)
   if ('where' in split) return refused([split])
   const plan: ServePlan = {
-    ...asked,
+    command: takeover === null ? 'serve' : 'takeover',
+    fence: fenceOf(takeover),
     volume,
     registerDirectory: settings.register === null ? `${stateDirectory}/registers` : path.resolve(settings.register),
     settings,

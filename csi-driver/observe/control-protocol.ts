@@ -111,23 +111,27 @@ function callOf(method: unknown, params: Readonly<Record<string, unknown>>): Con
     case 'stop':
     case 'resize':
       return { method }
-    case 'policy': {
-      const policy = params['policy']
-      if (policy !== 'write-back' && policy !== 'write-through') return 'policy is neither write-back nor write-through'
-      return { method, policy }
-    }
+    case 'policy':
+      return policyOf(params)
     case 'upgrade':
       return upgradeOf(params)
-    case 'move': {
-      const { to } = params as Record<string, unknown>
-      if (typeof to !== 'string' || !NODE_NAME_PATTERN.test(to)) return 'to is no name of a node'
-      return { method, to }
-    }
+    case 'move':
+      return moveOf(params)
     case 'end-older':
       return endOlderOf(params)
     default:
       return `unknown method=${JSON.stringify(method)?.slice(0, 80)}`
   }
+}
+
+function policyOf({ policy }: { readonly policy?: unknown }): ControlCall | string {
+  if (policy !== 'write-back' && policy !== 'write-through') return 'policy is neither write-back nor write-through'
+  return { method: 'policy', policy }
+}
+
+function moveOf({ to }: { readonly to?: unknown }): ControlCall | string {
+  if (typeof to !== 'string' || !NODE_NAME_PATTERN.test(to)) return 'to is no name of a node'
+  return { method: 'move', to }
 }
 
 function upgradeOf(params: Readonly<Record<string, unknown>>): ControlCall | string {

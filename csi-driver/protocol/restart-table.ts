@@ -91,24 +91,26 @@ const PHASE_GROUPS: Readonly<Record<Phase, RestartFacts['phase']>> = {
 }
 
 export function restartFacts({ sameHolder, predecessorReaped, superblock }: RestartInput): RestartFacts {
-  const settled = superblock?.settled ?? null
+  const holder = sameHolder ? 'same' : 'new'
+  const predecessor = predecessorReaped ? 'reaped' : 'maybe-alive'
+  if (superblock === null) {
+    return { holder, predecessor, superblock: 'unreadable', intent: 'none', store: 'not-listed', phase: 'opening' }
+  }
+  const { settled, intent, store } = superblock
   return {
-    holder: sameHolder ? 'same' : 'new',
-    predecessor: predecessorReaped ? 'reaped' : 'maybe-alive',
-    superblock: superblock === null ? 'unreadable' : 'readable',
-    intent: superblock !== null && superblock.intent !== null ? 'open' : 'none',
-    store:
-      superblock !== null && settled?.members.some((member) => sameMember(member, superblock.store))
-        ? 'listed'
-        : 'not-listed',
-    phase: phaseFact(settled, superblock?.store ?? null),
+    holder,
+    predecessor,
+    superblock: 'readable',
+    intent: intent === null ? 'none' : 'open',
+    store: settled?.members.some((member) => sameMember(member, store)) ? 'listed' : 'not-listed',
+    phase: phaseFact(settled, store),
   }
 }
 
-function phaseFact(settled: RegisterRecord | null, store: Member | null): RestartFacts['phase'] {
+function phaseFact(settled: RegisterRecord | null, { node }: Member): RestartFacts['phase'] {
   if (settled === null) return 'opening'
   const group = PHASE_GROUPS[settled.phase]
-  return group === 'serving' && store !== null && settled.owner !== store.node ? 'moved' : group
+  return group === 'serving' && settled.owner !== node ? 'moved' : group
 }
 
 export function restartDecision(

@@ -198,11 +198,6 @@ export class OtherCopies {
   }
 }
 
-/** The last batch of a copy; 0 where it holds no log. */
-export function endOf({ session }: OtherCopy): BatchSeq {
-  return session.state.log?.lastBatchSeq ?? 0
-}
-
 /** The name of a log that is in force. */
 export function nameOf(log: StoredLog | null): string {
   return log?.lineage.at(-1)?.logUuid ?? ''

@@ -1,7 +1,6 @@
 // A new engine under the same holder: goes on in the same epoch where protocol/restart-table.ts allows it (PROTOCOL.md
 // §3), with the next run number; else it opens the volume anew. The log is the longest of all copies, the trim the
 // largest, and all copies are made equal before anything is served.
-import { CacheError } from '../../../base/errors.ts'
 import { currentLogUuid, type Journal, promotePending } from '../../journal/journal.ts'
 import type { ForebayCache } from '../../protocol/open-facts.ts'
 import { restartDecision } from '../../protocol/restart-table.ts'

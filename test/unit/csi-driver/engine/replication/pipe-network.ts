@@ -147,7 +147,13 @@ export class PipeNetwork {
       listen: (address, onStream, done) => {
         const key = printNetworkAddress(address)
         this.listening.set(key, { node, process, onStream })
-        const listener: Listener = { address, close: (closed) => void (this.listening.delete(key), closed()) }
+        const listener: Listener = {
+          address,
+          close: (closed) => {
+            this.listening.delete(key)
+            closed()
+          },
+        }
         this.later(() => done(null, listener))
       },
       connect: (address: NetworkAddress, wanted, done) => {
