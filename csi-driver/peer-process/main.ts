@@ -6,6 +6,7 @@ import { CacheError } from '../../base/errors.ts'
 import { createWinstonLog } from '../../base/log-winston.ts'
 import { errorText, EXIT_FAILED, EXIT_OK, EXIT_REFUSED, refusalText } from '../cli/command.ts'
 import { type PeerPlan, readPeer } from '../cli/peer-settings.ts'
+import { leaveProcess } from '../io/real/leave-process.ts'
 import { DescriptorLineSink } from '../io/real/line-sink.ts'
 import { systemClock } from '../io/real/system-clock.ts'
 import { PeerProcess } from './peer-process.ts'
@@ -25,7 +26,12 @@ async function main(words: readonly string[]): Promise<number> {
   const { settings, node } = plan
   const log = createWinstonLog({ format: settings.logFormat, level: 'info', clock: systemClock, sink }).child({ node })
   const peer = new PeerProcess(plan, log)
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => peer.stop())
+  const stop = (): void => {
+    if (peer.stop()) return
+    sink.flushSync()
+    leaveProcess(EXIT_OK)
+  }
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, stop)
   protectFromMemoryPressure()
   try {
     await peer.run((listen) => {

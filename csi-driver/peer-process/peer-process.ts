@@ -69,15 +69,15 @@ export class PeerProcess {
     await this.listenForCallers()
     this.collectByItself(GARBAGE_FIRST_MS)
     onReady(opened.listen)
-    if (this.stopping) this.takeDown()
     await this.ended.promise
   }
 
-  /** Idempotent; before everything is open it ends the start. */
-  stop(): void {
-    if (this.stopping) return
+  /** Idempotent. False: nothing is open yet, and what the start does may be broken off anywhere, as by a crash. */
+  stop(): boolean {
+    if (this.opened === null) return false
+    if (!this.stopping) this.takeDown()
     this.stopping = true
-    if (this.opened !== null) this.takeDown()
+    return true
   }
 
   status(): PeerStatus {

@@ -73,6 +73,19 @@ describe('as a process', () => {
     expect((await bed.status('b')).volumes).toHaveLength(2)
   })
 
+  test('stopped while it lays out a store: at once, and the next start makes it', async () => {
+    const starting = bed.begin('b', '--size', '2GiB')
+    await until(
+      () => 'the file that is laid out',
+      () => fs.existsSync(`${bed.store('b')}.creating`),
+    )
+    starting.child.kill('SIGTERM')
+    expect(await starting.ended).toMatchObject({ status: 0, out: '' })
+    expect(fs.existsSync(bed.store('b'))).toBe(false)
+    await bed.start('b')
+    expect(fs.readdirSync(bed.directory).filter((name) => name.includes('creating'))).toEqual([])
+  })
+
   test('one store, one node, one process each', async () => {
     await bed.start('b')
     const sameStore = await bed.peer('b', '--state-dir', bed.path('other'), '--listen', '127.0.0.1:0')

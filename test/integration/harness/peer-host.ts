@@ -59,10 +59,15 @@ export class PeerBed {
     ]
   }
 
-  /** Runs it and waits until it is ready or has ended. */
-  async start(node: string, ...more: string[]): Promise<PeerHost> {
+  begin(node: string, ...more: string[]): Running {
     const running = new Running(FOREBAY, this.words(node, ...more))
     this.running.push(running)
+    return running
+  }
+
+  /** Runs it and waits until it is ready or has ended. */
+  async start(node: string, ...more: string[]): Promise<PeerHost> {
+    const running = this.begin(node, ...more)
     let ended = false
     void running.ended.then(() => (ended = true))
     await until(
