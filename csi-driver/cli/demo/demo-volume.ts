@@ -1,149 +1,158 @@
-// The volume of the demo, served by the command that users type. Ends with the demo whatever happens: asked first, then
-// stopped at once, then killed and cleaned up after.
-import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+// The volume of the demo on one of its hosts, by the commands that users type: serve or takeover, status, stop.
 import path from 'node:path'
 import { CacheError } from '../../../base/errors.ts'
-import { RUN_NO_RESEND, runDirectory, volumeLockFile } from '../../holder/run-directory.ts'
+import type { Ms } from '../../../base/units.ts'
+import { controlSocketPath } from '../../observe/state-paths.ts'
+import type { VolumeStatus } from '../../observe/status.ts'
+import { ControlClient } from '../control-client.ts'
 import { productRoot } from '../product.ts'
-import { type Stage, tryCommand } from './stage.ts'
+import { readStatus } from '../volume-call.ts'
+import type { DemoHost } from './demo-host.ts'
+import type { HostProgram } from './host-program.ts'
+import { command, demoError, type Stage } from './stage.ts'
 
-const READY_CHECK_MS = 20
-/** Seconds: a disk that has died cannot be drained to. */
-const STOP_LIMIT = '120'
-const STOP_WAIT_MS = 20_000
+export const FOREBAY = path.join(productRoot(), 'bin', 'forebay')
+export const PEER_PORT = 7070
+const VOLUME = 'bank'
+const REGISTER = 'register'
+const CACHE_SIZE = '128MiB'
+const STORE_SIZE = '256MiB'
+const READY_LIMIT_MS: Ms = 60_000
+const STOP_LIMIT_MS: Ms = 60_000
 
-export interface DemoVolumeOptions {
-  readonly volume: string
+/** Runs `forebay` on a host until it says that it is ready, and shows both. */
+async function startReady(stage: Stage, host: DemoHost, words: readonly string[]): Promise<[HostProgram, string]> {
+  stage.prompt(host.name, ['forebay', ...words])
+  const program = host.start(FOREBAY, ...words)
+  let ready = ''
+  program.onLine((line) => (ready ||= line))
+  await stage.until(`forebay ${words[0] ?? ''} on ${host.name} is ready`, READY_LIMIT_MS, () => {
+    if (program.status !== null) {
+      throw demoError(`forebay ${words[0] ?? ''} on ${host.name} ended with ${program.status}:\n${program.complaint}`)
+    }
+    return ready !== ''
+  })
+  stage.say(`   ${ready}`)
+  return [program, ready]
+}
+
+/** `forebay peer`: the host keeps copies for the others. */
+export async function startPeer(stage: Stage, host: DemoHost): Promise<void> {
+  const { name, address } = host
+  const listen = `${address}:${PEER_PORT}`
+  const words = ['peer', '--store', `${name}/store`, '--size', STORE_SIZE, '--listen', listen, ...hostWords(name, true)]
+  await startReady(stage, host, words)
+}
+
+function hostWords(name: string, replicates: boolean): string[] {
+  const words = ['--register', REGISTER, '--state-dir', `${name}/state`]
+  return replicates ? [...words, '--tls-dir', `${name}/tls`] : words
+}
+
+export interface VolumeStart {
+  readonly stage: Stage
+  readonly host: DemoHost
   readonly backing: string
-  readonly cache: string
-  readonly stateDirectory: string
+  /** Hosts that may hold a copy; with none the volume has no replica. */
+  readonly peers: readonly DemoHost[]
+  /** Given for `takeover`. */
+  readonly fenceCommand?: string
 }
 
 export class DemoVolume {
-  device = ''
-  private readonly options: DemoVolumeOptions
-  private readonly forebay = path.join(productRoot(), 'bin', 'forebay')
-  private child: ChildProcess | null = null
-  private ended: Promise<void> = Promise.resolve()
-  private said = ''
+  readonly host: DemoHost
+  readonly device: string
+  private readonly stage: Stage
+  private readonly program: HostProgram
 
-  constructor(stage: Stage, options: DemoVolumeOptions) {
-    this.options = options
-    stage.later(`volume ${options.volume}`, () => this.takeDown())
+  private constructor(stage: Stage, host: DemoHost, program: HostProgram, device: string) {
+    this.stage = stage
+    this.host = host
+    this.program = program
+    this.device = device
   }
 
-  get name(): string {
-    return this.options.volume
+  static async start({ stage, host, backing, peers, fenceCommand }: VolumeStart): Promise<DemoVolume> {
+    const words = fenceCommand === undefined ? ['serve', VOLUME] : ['takeover', VOLUME, '--fence-command', fenceCommand]
+    words.push('--backing', backing, '--cache', `${host.name}/cache`, '--cache-size', CACHE_SIZE)
+    if (peers.length > 0) words.push('--replicas', '1')
+    for (const { name, address } of peers) words.push('--peer', `${name}=${address}:${PEER_PORT}`)
+    const own = hostWords(host.name, peers.length > 0)
+    const [program, ready] = await startReady(stage, host, [...words, ...own])
+    const device = /\bdevice=(\S+)$/.exec(ready)?.[1]
+    if (device === undefined) throw demoError(`this is no ready line: ${ready}`)
+    return new DemoVolume(stage, host, program, device)
   }
 
-  /** The words after `forebay`, for showing. */
-  get words(): readonly string[] {
-    const { volume, backing, cache, stateDirectory } = this.options
-    return [
-      'serve',
-      volume,
-      '--backing',
-      backing,
-      '--cache',
-      cache,
-      '--cache-size',
-      '256MiB',
-      '--state-dir',
-      stateDirectory,
-    ]
+  /** Null while its engine does not answer. */
+  async status(): Promise<VolumeStatus | null> {
+    if (this.program.status !== null) {
+      throw demoError(`the volume on ${this.host.name} ended with ${this.program.status}:\n${this.program.complaint}`)
+    }
+    const client = await ControlClient.connect(controlSocketPath(this.host.path('state'), VOLUME))
+    try {
+      return client === null ? null : await readStatus(client)
+    } catch {
+      return null
+    } finally {
+      client?.close()
+    }
   }
 
-  async serve(): Promise<void> {
-    const child = spawn(this.forebay, this.words, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
-    this.child = child
-    let output = ''
-    const exit = { over: false }
-    this.ended = new Promise((resolve) => {
-      child.on('exit', () => {
-        exit.over = true
-        resolve()
+  /** Resolves with the hosts that hold a replica, once `wanted` is content with them. */
+  async untilReplicated(wanted: (replicas: readonly string[]) => boolean, limitMs: Ms): Promise<readonly string[]> {
+    let replicas: readonly string[] = []
+    try {
+      await this.stage.until(`write-back with a replica on ${this.host.name}`, limitMs, async () => {
+        replicas = await this.replicas()
+        return wanted(replicas)
       })
-    })
-    child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.said = (this.said + text).slice(-4000)))
-    while (!exit.over && !output.includes('\n')) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- one look after the other
-      await new Promise((resolve) => setTimeout(resolve, READY_CHECK_MS))
+    } catch (error) {
+      if (!(error instanceof CacheError)) throw error
+      const status = await this.status()
+      throw demoError(
+        `${error.message}; phase=${status?.phase ?? ''} reason=${status?.reason ?? ''}\n${this.program.complaint}`,
+      )
     }
-    const device = /^ready volume=\S+ device=(\S+)$/m.exec(output)?.[1]
-    if (device !== undefined) {
-      this.device = device
-      return
-    }
-    throw new CacheError('retry', 'CACHE_DEMO_SERVE', `forebay serve ended before it was ready:\n${this.said}`, {
-      remedy: 'What it said stands above.',
-    })
+    return replicas
   }
 
-  /** False on kernels that cannot send requests again. */
-  get survivesKill(): boolean {
-    return !existsSync(path.join(runDirectory(this.options.volume), RUN_NO_RESEND))
+  /** Hosts that hold a copy of every acknowledged write now, without its own; empty unless it is in write-back. */
+  async replicas(): Promise<readonly string[]> {
+    const status = await this.status()
+    if (status?.effectiveWritePolicy !== 'write-back') return []
+    return status.inSync.map(({ node }) => node).filter((node) => node !== this.host.name)
   }
 
-  get enginePid(): number {
-    const [, , engine] = readFileSync(volumeLockFile(this.options.volume), 'utf8').trim().split(' ')
-    return Number(engine ?? 0)
+  /** The newest line of its log about this event, without the time. */
+  logged(event: string): string {
+    const line = this.program.complaint.split('\n').findLast((one) => one.includes(event)) ?? ''
+    return line.slice(Math.max(0, line.indexOf(event)))
   }
 
-  /** `forebay stop`. */
+  async mount(): Promise<void> {
+    await this.host.command('mount', this.device, this.host.path('mnt'))
+  }
+
+  /** `forebay stop`: everything is on the backing afterwards. */
   async stop(): Promise<void> {
-    const { status, stderr } = await tryCommand(
-      'timeout',
-      STOP_LIMIT,
-      this.forebay,
-      'stop',
-      this.options.volume,
-      ...this.state,
-    )
-    await this.ended
-    if (status === 0) return
-    throw new CacheError('retry', 'CACHE_DEMO_STOP', `forebay stop ended with ${status}: ${stderr}`, {
-      remedy: 'What it said stands above.',
-    })
+    await this.host.command('umount', this.host.path('mnt'))
+    const words = ['stop', VOLUME, '--state-dir', `${this.host.name}/state`]
+    this.stage.prompt(this.host.name, ['forebay', ...words])
+    await this.host.command(FOREBAY, ...words)
+    await this.stage.until('the end of the volume', STOP_LIMIT_MS, () => this.program.status !== null)
+    if (this.program.status !== 0) throw demoError(`forebay serve ended with ${this.program.status ?? ''}`)
   }
+}
 
-  /** `dirtyBytes` of the running volume. */
-  async dirtyBytes(): Promise<number> {
-    const words = ['status', this.options.volume, '--output', 'json', ...this.state]
-    const { status, stdout } = await tryCommand(this.forebay, ...words)
-    if (status !== 0) return 0
-    const [volume] = JSON.parse(stdout) as readonly { readonly dirtyBytes: number }[]
-    return volume?.dirtyBytes ?? 0
-  }
-
-  private get state(): readonly string[] {
-    return ['--state-dir', this.options.stateDirectory]
-  }
-
-  private async takeDown(): Promise<void> {
-    const { child } = this
-    const { volume } = this.options
-    if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null) {
-      child.kill('SIGTERM')
-      child.kill('SIGTERM')
-      const timer = setTimeout(() => this.kill(), STOP_WAIT_MS)
-      await this.ended
-      clearTimeout(timer)
-    }
-    const directory = runDirectory(volume)
-    if (existsSync(directory)) await tryCommand(this.forebay, 'cleanup', directory)
-    rmSync(directory, { recursive: true, force: true })
-    rmSync(volumeLockFile(volume), { force: true })
-  }
-
-  private kill(): void {
-    for (const pid of [this.child?.pid ?? 0, this.enginePid]) {
-      try {
-        if (pid > 0) process.kill(pid, 'SIGKILL')
-      } catch {
-        // It has ended by itself.
-      }
-    }
+/** `forebay pki`: a private CA, and what each host proves its name with. */
+export async function issueCertificates(stage: Stage, directory: string, hosts: readonly DemoHost[]): Promise<void> {
+  const lines = [['init', '--dir', 'pki']]
+  for (const { name } of hosts) lines.push(['issue', name, '--dir', 'pki', '--out', `${name}/tls`])
+  for (const words of lines) {
+    stage.prompt('', ['forebay', 'pki', ...words])
+    const absolute = words.map((word) => (word.includes('/') || word === 'pki' ? path.join(directory, word) : word))
+    // oxlint-disable-next-line eslint/no-await-in-loop -- the authority first
+    await command(FOREBAY, 'pki', ...absolute)
   }
 }
