@@ -224,6 +224,7 @@ export class Replicator implements LinkContext {
   /** The hand-over did not happen: leases are asked for again. */
   resumeLeases(): void {
     this.heartbeatsOn = true
+    for (const link of this.links.values()) link.voidLease()
     this.leasesChanged()
   }
 

@@ -417,11 +417,12 @@ describe('leases', () => {
     const released = one.replicator.release()
     expect(one.replicator.leaseValid()).toBe(false)
     await one.world.waitFor(released, 2000)
-    expect(one.store('a').heard.filter(({ type }) => type === 'RELEASE')).toHaveLength(1)
-    expect(one.store('c').heard.filter(({ type }) => type === 'RELEASE')).toHaveLength(0)
     one.store('b').mute = false
-    await one.run(5000)
-    expect(one.store('a').heard.at(-1)?.type).toBe('RELEASE')
+    one.store('a').heard.length = 0
+    // Silence would look like a failure: the release is said again and again, and nobody is late.
+    await one.run(30_000)
+    expect(new Set(one.store('a').heard.map(({ type }) => type))).toEqual(new Set(['RELEASE']))
+    expect(one.kinds()).toEqual(['connected', 'connected', 'connected'])
     expect(one.replicator.leaseValid()).toBe(false)
     one.replicator.resumeLeases()
     await one.run(1000)
