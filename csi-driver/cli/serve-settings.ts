@@ -77,13 +77,10 @@ export async function readServe(words: readonly string[], command: ServeCommand)
   const input = { flags: given.flags, file: file !== null && 'name' in file ? file : null }
   const takeover = command === 'takeover' ? readSettings(takeoverSchema, input) : null
   const read = takeover ?? readSettings(serveSchema, input)
-  const volume = given.positionals[0] ?? ''
-  const problems = [
-    ...given.problems,
-    ...positionalProblems([volumePositional], given.positionals, read.problems),
-    ...(file !== null && 'where' in file ? [file] : []),
-    ...read.problems,
-  ]
+  const wrongFile = file !== null && 'where' in file ? [file] : []
+  const wrongWords = positionalProblems([volumePositional], given.positionals, read.problems)
+  const problems = [...given.problems, ...wrongWords, ...wrongFile, ...read.problems]
+  const [volume = ''] = given.positionals
   const asked = { volume, settings: read.settings, takeover: takeover?.settings ?? null }
   if (problems.length === 0) problems.push(...betweenSettings(asked))
   return problems.length > 0 ? refused(problems) : decide(asked)
