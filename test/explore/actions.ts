@@ -114,8 +114,13 @@ export function fateOf(of: number): number {
   return of >> 20
 }
 
+/** Its place in ACTION. */
+export function codeOf(of: number): number {
+  return of & 127
+}
+
 export function nameOfAction(of: number): ActionName {
-  return NAMES[of & 127] as ActionName
+  return NAMES[codeOf(of)] as ActionName
 }
 
 export function textOf(of: number): string {

@@ -14,15 +14,10 @@ export interface Explored {
   check(state: State): number
 }
 
-export interface Step {
-  readonly action: number
-  readonly state: State
-}
-
 export interface Found {
   readonly violation: number
-  /** What happened, from the first state on. */
-  readonly trace: readonly Step[]
+  /** What happened, from the first state on (actions.ts). */
+  readonly trace: readonly number[]
 }
 
 export interface SearchResult {
@@ -111,7 +106,7 @@ export function searchBreadthFirst(explored: Explored, { statesMax, onLevel }: S
 }
 
 /** Walks the path again, for the steps between its states. */
-function traceOf(explored: Explored, path: readonly { low: number; high: number }[]): Step[] {
+function traceOf(explored: Explored, path: readonly { low: number; high: number }[]): number[] {
   const out = new Successors()
   const digest = new Digest()
   explored.first(out.from)
@@ -121,10 +116,8 @@ function traceOf(explored: Explored, path: readonly { low: number; high: number 
     for (let i = 0; i < out.count; i++) {
       digest.of(out.state(i))
       if (digest.low !== low || digest.high !== high) continue
-      const state = new State()
-      state.copyFrom(out.state(i))
-      out.from.copyFrom(state)
-      return { action: out.action(i), state }
+      out.from.copyFrom(out.state(i))
+      return out.action(i)
     }
     throw new Error('a path can be walked again')
   })

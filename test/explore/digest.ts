@@ -1,5 +1,5 @@
 // 64 bits that stand for a state: two independent mixes of its words.
-import { State, STATE_WORDS } from './model/state.ts'
+import { type State, STATE_WORDS } from './model/state.ts'
 
 export class Digest {
   low = 0

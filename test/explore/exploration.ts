@@ -3,14 +3,16 @@ import { ACTION, action } from './actions.ts'
 import type { Explored } from './breadth-first.ts'
 import { destageSteps, landingSteps } from './model/backing-steps.ts'
 import { check } from './model/checks.ts'
+import { claimSteps } from './model/claim-steps.ts'
 import { faultSteps } from './model/fault-steps.ts'
+import { gatherSteps } from './model/gather-steps.ts'
 import { handOverSteps, takeUpSteps } from './model/hand-over-steps.ts'
 import { lateAppendSteps, leaseSteps, logSteps } from './model/log-steps.ts'
 import { memberSteps } from './model/member-steps.ts'
 import type { Model } from './model/model.ts'
-import { claimSteps, openSteps } from './model/open-steps.ts'
 import { ChangeAsserted, NODES } from './model/record-pool.ts'
 import { registerSteps } from './model/register-steps.ts'
+import { renameSteps } from './model/rename-steps.ts'
 import { crashSteps, resumeSteps } from './model/resume-steps.ts'
 import { isUp, MODE, type State, VIOLATION } from './model/state.ts'
 import { writeSteps } from './model/write-steps.ts'
@@ -57,7 +59,7 @@ export class Exploration implements Explored {
 }
 
 function nodeSteps(model: Model, out: Successors, node: number): void {
-  const { mode } = out.from.engine(node)
+  const { mode, intent } = out.from.engine(node)
   if (mode === MODE.serving) {
     writeSteps(model, out, node)
     destageSteps(model, out, node)
@@ -65,7 +67,9 @@ function nodeSteps(model: Model, out: Successors, node: number): void {
     handOverSteps(model, out, node)
   }
   if (mode === MODE.serving || mode === MODE.renaming) logSteps(model, out, node)
-  if (mode === MODE.claimed || mode === MODE.renaming) openSteps(model, out, node)
+  // An opener changes nothing while it does not know what became of its last change.
+  if (mode === MODE.claimed && intent === 0) gatherSteps(model, out, node)
+  if (mode === MODE.renaming && intent === 0) renameSteps(model, out, node)
   if (mode === MODE.resuming) resumeSteps(model, out, node)
   if (mode === MODE.none) takeUpSteps(model, out, node)
   crashSteps(model, out, node)

@@ -1,16 +1,15 @@
 // Liveness: states of random walks are healed (hosts and links up, no further fault), and from each it must be possible to
 // come to a volume that is served, with every write of its owner answered; unless no copy of what was acknowledged is
 // left: then nobody may ever serve it as if nothing had been lost.
-import { createPrng, type Prng } from '../../base/prng.ts'
-import type { Step } from './breadth-first.ts'
+import { createPrng } from '../../base/prng.ts'
 import { Digest } from './digest.ts'
 import { Exploration } from './exploration.ts'
 import type { Model } from './model/model.ts'
-import { cacheOf, NODES, storeOf } from './model/record-pool.ts'
+import { NODES, storeOf } from './model/record-pool.ts'
 import { SERVING } from './model/rules.ts'
 import { BUDGETS, type Budget, MODE, State } from './model/state.ts'
 import { Successors } from './successors.ts'
-import { walkOnce } from './walk.ts'
+import { Walker } from './walk.ts'
 
 const SAMPLE_STEPS_MIN = 5
 const SAMPLE_STEPS_MAX = 80
@@ -27,7 +26,7 @@ export interface LivenessResult {
   /** No copy was left, and nobody served the volume. */
   readonly lost: number
   /** How the first state came about from which nothing leads on, or in which a lost volume was served. */
-  readonly stuck: { readonly trace: readonly Step[]; readonly healed: State; readonly why: string } | null
+  readonly stuck: { readonly trace: readonly number[]; readonly why: string } | null
 }
 
 export interface LivenessOptions {
@@ -37,20 +36,25 @@ export interface LivenessOptions {
 
 export function checkLiveness(start: () => Model, { seed, samples }: LivenessOptions): LivenessResult {
   const prng = createPrng(seed)
+  const walker = new Walker(prng)
   let progressed = 0
   let lost = 0
   for (let sample = 0; sample < samples; sample++) {
     const model = start()
-    const trace: Step[] = []
     const steps = SAMPLE_STEPS_MIN + prng.below(SAMPLE_STEPS_MAX - SAMPLE_STEPS_MIN)
-    const found = walkOnce(new Exploration(model), prng, steps, trace)
-    const healed = healedOf(trace)
-    if (found !== null || healed === null) continue
+    if (walker.walk(new Exploration(model), steps) !== 0) continue
+    const { trace } = walker
+    const healed = healedOf(walker.end)
     const isLost = !hasCopy(model, healed)
-    const progresses = isLost ? !servesLost(model, healed, prng) : leadsOn(model, healed, prng)
-    if (!progresses) {
-      const why = isLost ? 'no copy was left, and it was served all the same' : 'nothing leads to a volume that is served'
-      return { samples: sample + 1, progressed, lost, stuck: { trace, healed, why } }
+    // The owner itself may go on with what it still has; whoever comes after it must not (checks.ts).
+    const goesWrong = isLost
+      ? schedules(model, healed, walker, () => false) === 'violated'
+      : !leadsOn(model, healed, walker)
+    if (goesWrong) {
+      const why = isLost
+        ? 'no copy was left, and it was served all the same'
+        : 'nothing leads to a volume that is served'
+      return { samples: sample + 1, progressed, lost, stuck: { trace, why } }
     }
     if (isLost) lost++
     else progressed++
@@ -58,11 +62,9 @@ export function checkLiveness(start: () => Model, { seed, samples }: LivenessOpt
   return { samples, progressed, lost, stuck: null }
 }
 
-function healedOf(trace: readonly Step[]): State | null {
-  const last = trace.at(-1)
-  if (last === undefined) return null
+function healedOf(end: State): State {
   const healed = new State()
-  healed.copyFrom(last.state)
+  healed.copyFrom(end)
   for (const budget of Object.keys(BUDGETS) as Budget[]) healed.budgets[budget] = HEALED[budget] ?? 0
   healed.globals.links = 0b111_111
   healed.globals.up = 0b111
@@ -91,40 +93,24 @@ function isServed(model: Model, state: State): boolean {
   return false
 }
 
-function leadsOn(model: Model, healed: State, prng: Prng): boolean {
-  return schedules(model, healed, prng, (state) => isServed(model, state)) || searched(model, healed)
+function leadsOn(model: Model, healed: State, walker: Walker): boolean {
+  return schedules(model, healed, walker, (state) => isServed(model, state)) === 'reached' || searched(model, healed)
 }
 
-/** An epoch after the loss that serves; the owner itself may go on with what it still has. */
-function servesLost(model: Model, healed: State, prng: Prng): boolean {
-  const { served } = healed.globals
-  return schedules(model, healed, prng, (state) => state.globals.served > served && !hasOwner(model, state))
-}
-
-/** Does the engine that served before the loss still go on? */
-function hasOwner(model: Model, state: State): boolean {
-  return [0, 1, 2].some((node) => {
-    const engine = state.engine(node)
-    return engine.mode === MODE.serving && model.volume(state, cacheOf(node)) === null
-  })
-}
-
-function schedules(model: Model, healed: State, prng: Prng, isGoal: (state: State) => boolean): boolean {
+/** Does any of some random schedules reach the goal, or a state that must not be? */
+function schedules(
+  model: Model,
+  healed: State,
+  walker: Walker,
+  isGoal: (state: State) => boolean,
+): 'reached' | 'not-reached' | 'violated' {
   const explored = new Exploration(model)
-  const out = new Successors()
   for (let i = 0; i < SCHEDULES; i++) {
-    out.from.copyFrom(healed)
-    for (let step = 0; step < SCHEDULE_STEPS; step++) {
-      if (isGoal(out.from)) return true
-      out.begin()
-      explored.successors(out)
-      if (out.count === 0) break
-      const chosen = new State()
-      chosen.copyFrom(out.state(prng.below(out.count)))
-      out.from.copyFrom(chosen)
-    }
+    walker.end.copyFrom(healed)
+    if (walker.walkOn(explored, { stepsMax: SCHEDULE_STEPS, isGoal }) !== 0) return 'violated'
+    if (isGoal(walker.end)) return 'reached'
   }
-  return false
+  return 'not-reached'
 }
 
 function searched(model: Model, healed: State): boolean {

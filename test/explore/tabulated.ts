@@ -17,9 +17,7 @@ export class Tabulated<Facts extends object, Decision> {
 
   get(a: number, b: number, c = 0, d = 0, e = 0, f = 0, g = 0): Decision {
     const s = this.#strides as readonly [number, number, number, number, number, number, number]
-    return this.#answers[
-      a * s[0] + b * s[1] + c * s[2] + d * s[3] + e * s[4] + f * s[5] + g * s[6]
-    ] as Decision
+    return this.#answers[a * s[0] + b * s[1] + c * s[2] + d * s[3] + e * s[4] + f * s[5] + g * s[6]] as Decision
   }
 }
 

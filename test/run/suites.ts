@@ -48,6 +48,7 @@ export const SUITES: readonly Suite[] = [
   { kind: 'checks', name: 'layers', commands: [['depcruise', '--config', '.dependency-cruiser.cjs', ...FOLDERS]] },
   { kind: 'jest', name: 'unit+property+tidy', args: [testsIn('(?!integration/)')] },
   { kind: 'script', name: 'simulator', file: 'test/sim/suite.ts', args: ['--seeds', '2000'] },
+  { kind: 'script', name: 'explorer', file: 'test/explore/run.ts', args: ['--json'] },
   { kind: 'jest', name: 'integration', args: [testsIn('integration/'), ...INTEGRATION_ARGS] },
 ]
 

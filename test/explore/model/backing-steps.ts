@@ -78,7 +78,12 @@ function trimmable(model: Model, state: State, node: number): number {
   return seq
 }
 
-function mayTrimRecord(model: Model, state: State, engine: EngineView, { log, seq }: { log: Log; seq: number }): boolean {
+function mayTrimRecord(
+  model: Model,
+  state: State,
+  engine: EngineView,
+  { log, seq }: { log: Log; seq: number },
+): boolean {
   const content = (log.contents[seq] as number) % SUPERSEDES
   const { state: is, epoch } = state.write(content)
   const replied = is === WRITE.answered || is === WRITE.undecided || epoch !== model.record(engine).epoch

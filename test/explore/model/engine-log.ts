@@ -14,7 +14,7 @@ export function appendRecord(model: Model, next: State, node: number, content: n
   const engine = next.engine(node)
   const log = model.log(engine)
   const { epoch } = model.record(engine)
-  const batch = model.logs.makeBatch(log.lastBatch, content, { epoch, run: engine.run, name: log.name })
+  const batch = model.logs.makeBatch(log, content, { epoch, run: engine.run })
   engine.log = model.logs.append(log, batch.id).id
 }
 

@@ -1,7 +1,12 @@
 // Every batch, log and store state that a search has met, once each, by number: what the protocol's tables are asked with
 // is built once, equal means same number, and a state of the explorer stays small. A batch is the end of a chain (its
 // number stands for its headerHash), so that two logs agree up to a batch exactly if they hold it.
-import { LOG_NAMES_MAX, type LogName, type StoredLog, type VolumeState } from '../../../csi-driver/protocol/stored-log.ts'
+import {
+  LOG_NAMES_MAX,
+  type LogName,
+  type StoredLog,
+  type VolumeState,
+} from '../../../csi-driver/protocol/stored-log.ts'
 
 /** One write or none; the names of logs are the epochs that made them. */
 export interface Batch {
@@ -98,11 +103,13 @@ export class LogPool {
     return this.#volumes[id - 1] as Volume
   }
 
-  makeBatch(previous: number, content: number, { epoch, run, name }: { epoch: number; run: number; name: number }): Batch {
-    const key = `${previous} ${content} ${epoch} ${run} ${name}`
+  /** The batch that `writer` puts behind the end of `log`. */
+  makeBatch(log: Log, content: number, { epoch, run }: { readonly epoch: number; readonly run: number }): Batch {
+    const { lastBatch: previous, name } = log
+    const seq = log.last + 1
+    const key = `${previous} ${seq} ${content} ${epoch} ${run} ${name}`
     let id = this.#batchIds.get(key)
     if (id === undefined) {
-      const seq = previous === 0 ? 1 : this.batch(previous).seq + 1
       id = addTo(this.#batches, { id: this.#batches.length + 1, seq, previous, content, epoch, run, name })
       this.#batchIds.set(key, id)
     }
@@ -126,10 +133,10 @@ export class LogPool {
     return log.pending === 0 ? log : this.#make({ ...contentOf(log), pending: null })
   }
 
-  /** A log without any batch before it. */
-  freshLog(name: number): Log {
-    const lineage = [{ logUuid: uuidOf(name), firstBatchSeq: 1 }]
-    return this.#make({ lineage, pending: null, trimmed: 0, trimmedBatch: 0, lastBatch: 0 })
+  /** A log without any batch before it; records are numbered on from those of the logs before. */
+  freshLog(name: number, after: number): Log {
+    const lineage = [{ logUuid: uuidOf(name), firstBatchSeq: after + 1 }]
+    return this.#make({ lineage, pending: null, trimmed: after, trimmedBatch: 0, lastBatch: 0 })
   }
 
   append(log: Log, batch: number): Log {
@@ -191,7 +198,7 @@ export class LogPool {
       batches[seq] = at
       contents[seq] = content
     }
-    const last = lastBatch === 0 ? 0 : this.batch(lastBatch).seq
+    const last = lastBatch === trimmedBatch ? trimmed : this.batch(lastBatch).seq
     for (let seq = 0; seq <= trimmed; seq++) batches[seq] = contents[seq] = 0
     const stored: StoredLog = {
       lineage,
@@ -205,7 +212,8 @@ export class LogPool {
       storedBytes: (last - trimmed) * 4096,
     }
     const name = epochOf(lineage.at(-1)?.logUuid ?? uuidOf(0))
-    const [pendingName, pendingAfter] = pending === null ? [0, 0] : [epochOf(pending.logUuid), pending.firstBatchSeq - 1]
+    const [pendingName, pendingAfter] =
+      pending === null ? [0, 0] : [epochOf(pending.logUuid), pending.firstBatchSeq - 1]
     return { id, stored, name, pending: pendingName, pendingAfter, trimmed, last, lastBatch, batches, contents }
   }
 }

@@ -18,7 +18,17 @@ import {
   setAcked,
   type State,
 } from './state.ts'
-import { ANSWER, askAppend, askHeartbeat, askHello, askPromote, askTrim, clearLateAppend, greet, keepLog } from './store-asks.ts'
+import {
+  ANSWER,
+  askAppend,
+  askHeartbeat,
+  askHello,
+  askPromote,
+  askTrim,
+  clearLateAppend,
+  greet,
+  keepLog,
+} from './store-asks.ts'
 import type { Sender } from '../../../csi-driver/protocol/store-table.ts'
 
 /** Stores that get batches from the engine. */
@@ -244,7 +254,7 @@ export function lateAppendSteps(model: Model, out: Successors): void {
   const volume = model.volume(next, store)
   const batch = model.logs.batch(id)
   const sender = { ...model.sender(opener === 1 ? 'opener' : 'owner', epoch, run), present: ended === 0 }
-  const stored = volume !== null && volume.log !== null && askAppend(model, volume, sender, batch) === ANSWER.done
-  if (stored) keepLog(model, next, store, model.logs.append(volume.log as Log, id))
+  const stored = volume?.log != null && askAppend(model, volume, sender, batch) === ANSWER.done
+  if (stored) keepLog(model, next, store, model.logs.append(volume.log, id))
   out.add(action(stored ? ACTION.lateStored : ACTION.lateDropped, store, batch.seq))
 }

@@ -14,15 +14,7 @@ import type { Model } from './model.ts'
 import { cacheOf, isCache, memberOf, nodeName, nodeOf, nodeOfStore, NODES, storeOf } from './record-pool.ts'
 import { changeRegister, ownIsListed } from './register-steps.ts'
 import { OWN_LOG } from './rules.ts'
-import {
-  ackedOf,
-  type EngineView,
-  incarnationOf,
-  reaches,
-  setAcked,
-  setIncarnation,
-  type State,
-} from './state.ts'
+import { ackedOf, type EngineView, incarnationOf, reaches, setAcked, setIncarnation, type State } from './state.ts'
 import { ANSWER, askHello, askLearn, greet, keepLog } from './store-asks.ts'
 
 const DOMAIN = 'one'
@@ -124,11 +116,15 @@ function actionOf(model: Model, state: State, node: number, { late }: Told): Mem
     key = key * 4 + health
     parts.push(health)
   }
-  for (let other = 0; other < NODES; other++) key = key * 64 + (other === node ? 0 : candidateKey(model, state, node, other))
+  for (let other = 0; other < NODES; other++)
+    key = key * 64 + (other === node ? 0 : candidateKey(model, state, node, other))
   const ownWhole = Number(((engine.joined >> cacheOf(node)) & 1) === 1 && engine.ackedOwn === model.log(engine).last)
   key = key * 8 + incarnationOf(engine, cacheOf(node)) * 2 + ownWhole
   key = key * 16 + (engine.wish << 3) + (Number(engine.intent !== 0) << 2) + node
-  return model.membership(key, () => membershipDecision(inputOf(model, state, node, parts), model.rules.membershipTables).then)
+  return model.membership(
+    key,
+    () => membershipDecision(inputOf(model, state, node, parts), model.rules.membershipTables).then,
+  )
 }
 
 /** Position in HEALTH. */
@@ -160,7 +156,9 @@ function candidateKey(model: Model, state: State, node: number, store: number): 
 /** Of a learner the life that it learned in, whatever has become of it since. */
 function candidateIncarnation(state: State, engine: EngineView, store: number): number {
   const learned = incarnationOf(engine, store)
-  return learned === 0 || (((engine.learners | engine.joined) >> store) & 1) === 0 ? state.store(store).incarnation : learned
+  return learned === 0 || (((engine.learners | engine.joined) >> store) & 1) === 0
+    ? state.store(store).incarnation
+    : learned
 }
 
 function addFacts(model: Model, state: State, engine: EngineView, store: number): { lease: boolean; trim: boolean } {
@@ -191,7 +189,12 @@ function inputOf(model: Model, state: State, node: number, health: readonly numb
     nowMs: 0,
     node: nodeName(node),
     domain: DOMAIN,
-    wish: { same: 0, other: 0, any: model.scenario.replicas, policy: engine.wish === 1 ? 'write-through' : 'write-back' },
+    wish: {
+      same: 0,
+      other: 0,
+      any: model.scenario.replicas,
+      policy: engine.wish === 1 ? 'write-through' : 'write-back',
+    },
     record,
     changeOpen: engine.intent !== 0,
     ownStore: memberOf(cacheOf(node), incarnationOf(engine, cacheOf(node))),
@@ -274,7 +277,8 @@ function drained(model: Model, out: Successors, node: number): void {
   const members = Number(holdsAny(model, from, node, model.waited(from, node)))
   const learners = Number(holdsAny(model, from, node, engine.learners))
   const asked = model.rules.logEmpty.get(ownLogFact(model, from, node), members, learners, 0)
-  const again = asked === 'freeze' ? model.rules.logEmpty.get(ownLogFact(model, from, node), members, learners, 1) : asked
+  const again =
+    asked === 'freeze' ? model.rules.logEmpty.get(ownLogFact(model, from, node), members, learners, 1) : asked
   if (again === 'empty') phaseChange(model, out, node, 'log-empty', ACTION.phaseWriteThrough)
 }
 
@@ -297,7 +301,9 @@ function holdsAny(model: Model, state: State, node: number, stores: number): boo
 function phaseChange(model: Model, out: Successors, node: number, event: PhaseEvent, code: number): void {
   const engine = out.from.engine(node)
   const lastSeq = Math.max(model.record(engine).record.lastSeq, model.committed(out.from, node))
-  const proposed = model.records.changed(engine.record, `${event} ${lastSeq}`, (record) => moved(record, event, lastSeq))
+  const proposed = model.records.changed(engine.record, `${event} ${lastSeq}`, (record) =>
+    moved(record, event, lastSeq),
+  )
   if (proposed !== engine.record) changeRegister(model, out, node, { action: action(code, node), proposed })
 }
 
@@ -324,6 +330,7 @@ function policy(model: Model, out: Successors, node: number): void {
 /** Policy: as many replicas on other nodes as are wanted. */
 export function meetsPolicy(model: Model, node: number, stores: number): boolean {
   const others = new Set<number>()
-  for (let store = 0; store < NODES; store++) if ((stores >> store) & 1 && nodeOfStore(store) !== node) others.add(store)
+  for (let store = 0; store < NODES; store++)
+    if ((stores >> store) & 1 && nodeOfStore(store) !== node) others.add(store)
   return others.size >= model.scenario.replicas
 }

@@ -12,7 +12,7 @@ import type { Sender } from '../../../csi-driver/protocol/store-table.ts'
 import { PHASES } from '../../../csi-driver/register/record.ts'
 import { type Log, LogPool, SUPERSEDES, type Volume } from './log-pool.ts'
 import { cacheOf, firstRecord, type KnownRecord, maskOf, memberOf, nodeName, NODES, RecordPool } from './record-pool.ts'
-import { CHANGE, NEWEST, OWN_LOG, Rules, SERVING } from './rules.ts'
+import { CHANGE, NEWEST, OWN_LOG, Rules } from './rules.ts'
 import {
   ackedOf,
   adoptCache,
@@ -26,7 +26,7 @@ import {
   NODE_LEASE,
   PERMISSION,
   ROUTE,
-  State,
+  type State,
   WRITE,
   WRITES,
 } from './state.ts'
@@ -85,7 +85,7 @@ export class Model {
     const peers = this.scenario.members ?? Array.from({ length: replicas }, (_, i) => i + 1)
     const stores = [cacheOf(0), ...peers]
     const record = this.records.add(firstRecord(stores.map((store) => memberOf(store, 1))))
-    const log = this.logs.freshLog(1)
+    const log = this.logs.freshLog(1, 0)
     globals.register = record.id
     globals.served = 1
     globals.links = 0b111_111
@@ -202,7 +202,14 @@ export class Model {
     const engine = state.engine(node)
     const { frozen, alone, leases, maybeClean } = this.standing(state, node)
     const held = (engine.leases & leases) === leases
-    return this.rules.serve.get(0, Number(frozen), Number(held), Number(alone), Number(maybeClean), this.#permission(engine))
+    return this.rules.serve.get(
+      0,
+      Number(frozen),
+      Number(held),
+      Number(alone),
+      Number(maybeClean),
+      this.#permission(engine),
+    )
   }
 
   #permission({ leases }: EngineView): number {
@@ -280,7 +287,9 @@ export class Model {
   /** Writes of this engine that were not answered yet. */
   isOwed(state: State, node: number, write: number): boolean {
     const { state: is, node: of, epoch } = state.write(write)
-    return (is === WRITE.pending || is === WRITE.onBacking) && of === node && epoch === this.record(state.engine(node)).epoch
+    return (
+      (is === WRITE.pending || is === WRITE.onBacking) && of === node && epoch === this.record(state.engine(node)).epoch
+    )
   }
 
   owesAny(state: State, node: number): boolean {

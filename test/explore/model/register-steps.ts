@@ -111,7 +111,13 @@ function settleOpenChange(model: Model, out: Successors, node: number): void {
 }
 
 /** What a read of the register says about an open change, asked with versions that stand for the case. */
-function settlement(model: Model, record: number, seen: number, isOwn: boolean, version: 'moved' | 'unmoved' = 'moved'): Settlement {
+function settlement(
+  model: Model,
+  record: number,
+  seen: number,
+  isOwn: boolean,
+  version: 'moved' | 'unmoved' = 'moved',
+): Settlement {
   const { record: base } = model.records.get(record)
   const { record: found } = model.records.get(seen)
   const intent: RegisterIntent = {

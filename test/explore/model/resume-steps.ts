@@ -40,7 +40,8 @@ export function crashSteps(model: Model, out: Successors, node: number): void {
   const next = out.fork()
   next.budgets.engineCrashes -= 1
   for (let write = 1; write <= WRITES; write++) {
-    if (next.write(write).state === WRITE.onBacking && model.isOwed(from, node, write)) next.write(write).state = WRITE.pending
+    if (next.write(write).state === WRITE.onBacking && model.isOwed(from, node, write))
+      next.write(write).state = WRITE.pending
   }
   const { record, intent, current, wish, handedOver } = engine
   next.clearEngine(node)
@@ -184,7 +185,9 @@ function ownView(log: Log): ResumeInput['own'] {
 
 /** What was fetched does not follow the own end. */
 function diverges(model: Model, own: Log, log: Log): boolean {
-  return log.last > own.last && log.trimmed <= own.last && model.logs.ancestor(log.lastBatch, own.last) !== own.lastBatch
+  return (
+    log.last > own.last && log.trimmed <= own.last && model.logs.ancestor(log.lastBatch, own.last) !== own.lastBatch
+  )
 }
 
 function meet(model: Model, out: Successors, node: number, store: number): void {

@@ -187,9 +187,13 @@ export class State {
     this.words = new Uint32Array(STATE_WORDS)
     this.bytes = new Uint8Array(this.words.buffer)
     const { bytes } = this
-    const many = <View>(count: number, make: (i: number) => View): View[] => Array.from({ length: count }, (_, i) => make(i))
+    const many = <View>(count: number, make: (i: number) => View): View[] =>
+      Array.from({ length: count }, (_, i) => make(i))
     this.globals = new Globals(bytes, 0)
-    this.writes = many(WRITES + 1, (i) => new WriteFields(bytes, WRITES_AT + Math.max(0, i - 1) * WriteFields.sizeBytes))
+    this.writes = many(
+      WRITES + 1,
+      (i) => new WriteFields(bytes, WRITES_AT + Math.max(0, i - 1) * WriteFields.sizeBytes),
+    )
     this.backingWrites = many(
       BACKING_WRITES,
       (i) => new BackingWriteFields(bytes, BACKING_WRITES_AT + i * BackingWriteFields.sizeBytes),

@@ -21,7 +21,17 @@ import { LEASE, type State, type StoreView } from './state.ts'
 /** Refusals that an engine tells apart: it is fenced, or this store cannot go on with it. */
 export const ANSWER = { drop: 0, fenced: 1, refused: 2, done: 3, already: 4, wait: 5, endEngine: 6 } as const
 
-const ORDER = { hello: 0, append: 1, trim: 2, heartbeat: 3, seal: 4, learn: 5, prepare: 6, promote: 7, fetch: 8 } as const
+const ORDER = {
+  hello: 0,
+  append: 1,
+  trim: 2,
+  heartbeat: 3,
+  seal: 4,
+  learn: 5,
+  prepare: 6,
+  promote: 7,
+  fetch: 8,
+} as const
 
 const ANSWERS: Readonly<Record<string, number>> = {
   drop: ANSWER.drop,

@@ -154,7 +154,9 @@ function submitThrough(model: Model, out: Successors, node: number, write: numbe
     if (seq === 0 || seq > model.committed(from, node)) return
   }
   const decision =
-    route === ROUTE.bypass && !model.backingWriteInFlight(from, node, block) ? 'submit' : throughDecision(model, from, node, block)
+    route === ROUTE.bypass && !model.backingWriteInFlight(from, node, block)
+      ? 'submit'
+      : throughDecision(model, from, node, block)
   if (decision === 'log' && model.phaseRoute(from.engine(node)) < PHASE_ROUTE.backing && canAppend(model, from, node)) {
     const next = out.fork()
     next.write(write).route = ROUTE.log
@@ -206,7 +208,8 @@ function acknowledge(model: Model, out: Successors, node: number, write: number)
   if (model.record(engine).epoch < next.globals.served) next.globals.violation = VIOLATION.oldAcknowledges
   raiseFloor(next.globals, model.blockOf(write), write)
   // What is on the backing, too, may stay readable without its record.
-  if (route !== ROUTE.log || model.phaseRoute(engine) !== PHASE_ROUTE.log) setCached(engine, model.blockOf(write), write)
+  if (route !== ROUTE.log || model.phaseRoute(engine) !== PHASE_ROUTE.log)
+    setCached(engine, model.blockOf(write), write)
   out.add(action(ACTION.acknowledge, node, write))
 }
 
