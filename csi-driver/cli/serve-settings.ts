@@ -74,16 +74,26 @@ export type ServeReading =
 export async function readServe(words: readonly string[], command: ServeCommand): Promise<ServeReading> {
   const given = splitArguments(command === 'takeover' ? takeoverSchema : serveSchema, words)
   const file = await readConfigFile(given.flags.find(({ name }) => name === 'config')?.text)
+  const { asked, problems } = readWords(given, file, command)
+  if (problems.length === 0) problems.push(...betweenSettings(asked))
+  return problems.length > 0 ? refused(problems) : decide(asked)
+}
+
+function readWords(
+  given: ReturnType<typeof splitArguments>,
+  file: GivenFile | SettingProblem | null,
+  command: ServeCommand,
+): { readonly asked: Asked; readonly problems: SettingProblem[] } {
   const input = { flags: given.flags, file: file !== null && 'name' in file ? file : null }
   const takeover = command === 'takeover' ? readSettings(takeoverSchema, input) : null
   const read = takeover ?? readSettings(serveSchema, input)
   const wrongFile = file !== null && 'where' in file ? [file] : []
   const wrongWords = positionalProblems([volumePositional], given.positionals, read.problems)
-  const problems = [...given.problems, ...wrongWords, ...wrongFile, ...read.problems]
   const [volume = ''] = given.positionals
-  const asked = { volume, settings: read.settings, takeover: takeover?.settings ?? null }
-  if (problems.length === 0) problems.push(...betweenSettings(asked))
-  return problems.length > 0 ? refused(problems) : decide(asked)
+  return {
+    asked: { volume, settings: read.settings, takeover: takeover?.settings ?? null },
+    problems: [...given.problems, ...wrongWords, ...wrongFile, ...read.problems],
+  }
 }
 
 /** What was asked for, in words that are right one by one. */

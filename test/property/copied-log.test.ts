@@ -131,3 +131,21 @@ test('a batch that does not follow is refused, and nothing is written', async ()
   await expect(adopt(copy, await read(journal, 7))).rejects.toMatchObject({ code: 'CACHE_LOG_DIFFERS' })
   expect(storage.bytes.equals(before)).toBe(true)
 })
+
+test('the batch at a byte of the ring is found, wherever the ring wraps', async () => {
+  const { journal } = await source()
+  const frames = new Map<number, { position: number; bytes: Buffer }>()
+  for (let batchSeq = 6; batchSeq <= 9; batchSeq += 1) {
+    // oxlint-disable-next-line eslint/no-await-in-loop -- one after another
+    const bytes = Buffer.from(await read(journal, batchSeq))
+    const { logStart, logBytes } = journal.superblock.geometry
+    for (let position = logStart; position < logStart + logBytes; position += 512) {
+      const found = journal.batchAt(position)
+      if (found?.batchSeq !== batchSeq) continue
+      frames.set(batchSeq, { position: found.position, bytes })
+      expect(position).toBeGreaterThanOrEqual(found.position)
+      expect(position).toBeLessThan(found.position + bytes.length)
+    }
+  }
+  expect([...frames.keys()]).toEqual([6, 7, 8, 9])
+})

@@ -253,3 +253,18 @@ describe('the own cache device is lost', () => {
     expect(await holds(volume, 0, 50)).toBe(true)
   })
 })
+
+test('a volume that was served alone gets its copies when peers are named', async () => {
+  const cluster = new TestCluster()
+  const alone = { ...cluster.replication('node-1', 0), peers: [] }
+  const first = await cluster.open('node-1', 0, { replication: alone })
+  expect(await write(first, 0, 1)).toBe(0)
+  await during(cluster.time, first.close())
+  cluster.shared.backing.drop()
+  cluster.crash('node-1')
+  await cluster.startPeers('node-2', 'node-3')
+  const next = await cluster.open('node-1', 1)
+  await cluster.time.advance(5000)
+  expect(next.status()).toMatchObject({ phase: 'WriteBack' })
+  expect(next.members()).toHaveLength(2)
+})
