@@ -105,7 +105,10 @@ test('the end is announced two weeks ahead, daily, and said when it has come', (
   later(2 * 24 * HOUR_MS)
   files.look()
   files.look()
-  expect(log.named('tls.certificate.ends_soon')).toMatchObject([{ level: 'warning', fields: { leftHours: 311 } }])
+  const [soon, ...more] = log.named('tls.certificate.ends_soon')
+  expect([soon?.level, more.length]).toEqual(['warning', 0])
+  // Thirteen days; the certificate was made a moment before or after this file's clock began.
+  expect([311, 312]).toContain(soon?.fields['leftHours'])
   later(24 * HOUR_MS)
   files.look()
   expect(log.named('tls.certificate.ends_soon')).toHaveLength(2)
