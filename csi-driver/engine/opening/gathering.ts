@@ -29,6 +29,8 @@ export class Gathering {
   private contacted = false
   /** The own log was found damaged before the claim. */
   ownDamaged = false
+  /** The user has given up what is dirty: nothing is gathered, whoever holds it. */
+  discards = false
 
   constructor(parts: OpeningParts, others: OtherCopies) {
     this.parts = parts
@@ -73,7 +75,7 @@ export class Gathering {
         await this.promote(step.member, step.own)
         return null
       case 'take':
-        return this.takeLog(step)
+        return this.discards ? 'given-up' : this.takeLog(step)
       case 'start-empty':
         return 'empty'
       case 'give-up':
@@ -97,7 +99,7 @@ export class Gathering {
       // An engine whose volume may be clean and is alone reads from the backing where others share its register, so that
       // the fence stops its reads as well (EngineCore.mayReadCache): there is nothing to revoke (docs/decisions/0007).
       revoked: true,
-      lossAccepted: settings.acceptDataLoss === settings.volume,
+      lossAccepted: this.discards || settings.acceptDataLoss === settings.volume,
     }
   }
 

@@ -109,6 +109,7 @@ export class VolumeOpening {
     }
     ports.log.event('engine.open.decided', { kind: decision.kind, rows: decision.labels.join(' ') })
     this.go = decision as OpenGo
+    this.gathering.discards = decision.kind === 'open-discard'
     if (decision.kind !== 'open-gather') own.replayed = null
   }
 

@@ -248,6 +248,19 @@ describe('the bare backing', () => {
     expect((await contentOf(next, 4096))[0]).toBe(0x66)
   })
 
+  test('discard-cache drops what is dirty and takes the backing as it is', async () => {
+    const machine = new TestMachine()
+    const volume = await machine.open()
+    await ask(volume, aWrite(0, 1))
+    await during(machine.time, volume.drain())
+    await ask(volume, aWrite(512 * KIB, 2))
+    machine.crash()
+    machine.backing.bytes.fill(0x66, 4096, 8192)
+    const next = await machine.open({ backingChanged: 'discard-cache' })
+    expect((await contentOf(next, 512 * KIB))[0]).toBe(0)
+    expect((await contentOf(next, 4096))[0]).toBe(0x66)
+  })
+
   test('blocks that the log still holds are not compared', async () => {
     const machine = new TestMachine()
     const volume = await machine.open()
