@@ -38,6 +38,8 @@ export const EXHAUSTED: readonly Scenario[] = [
   scenario('x1-concurrent', 1, { writes: 2, engineCrashes: 1, claims: 1 }, { concurrent: true }),
   scenario('x0-drain', 0, { writes: 2, engineCrashes: 1, unknownOutcomes: 1, policyChanges: 1 }),
   scenario('x0-claim', 0, { writes: 1, claims: 1, policyChanges: 1 }),
+  scenario('x0-clean', 0, { writes: 2, cuts: 1, claims: 1, policyChanges: 1 }),
+  scenario('x0-node-lease', 0, { writes: 2, cuts: 1, claims: 1, policyChanges: 1 }, { nodeLease: true }),
   scenario('x2-claim', 2, { writes: 1, claims: 1 }),
   scenario('x2-restart', 2, { writes: 2, engineCrashes: 1, removals: 1 }),
 ]

@@ -62,7 +62,9 @@ export const SWITCHES: readonly Switch[] = [
   { name: 'h-learner-discard', rule: '7.1', rows: { 'sender/opener-drops-nothing': 'go-on' }, flags: { keepsUntilOwned: false }, scenario: scenario('learner-discard', 1, { writes: 1, claims: 1 }) },
   { name: 'h-restart-wait', rule: '8.2', rows: { 'seal/store-restarted': 'grant' }, scenario: scenario('restart-wait', 1, { writes: 2, hostCrashes: 1, claims: 1 }) },
   { name: 'h-nolease', rule: '8.3', rows: { 'serve/serve-without-lease': 'all' }, scenario: scenario('nolease', 1, { writes: 2, claims: 1 }) },
-  { name: 'h-apilease', rule: '8.4', rows: { 'sealNeed/clean-alone-revoke': 'start-empty' }, scenario: scenario('apilease', 0, { writes: 2, cuts: 1, claims: 1, policyChanges: 1 }) },
+  { name: 'h-apilease', rule: '8.4', rows: { 'serve/serve-alone-unpermitted': 'all' }, scenario: scenario('apilease', 0, { writes: 2, claims: 1, policyChanges: 1 }) },
+  { name: 'h-apilease-revoke', rule: '8.4', rows: { 'sealNeed/clean-alone-revoke': 'start-empty' },
+    scenario: scenario('apilease-revoke', 0, { writes: 2, cuts: 1, claims: 1, policyChanges: 1 }, { nodeLease: true }) },
 ]
 
 export function rulesOf({ rows = {}, flags = {} }: Pick<Switch, 'rows' | 'flags'>): Rules {

@@ -116,6 +116,8 @@ function memberView(model: Model, state: State, node: number, member: Member): M
 
 /** 8.4: is every node whose engine may still run told, and has it stopped or lapsed? */
 function isRevoked(model: Model, state: State, node: number): boolean {
+  // Where nobody has a permission there is nothing to revoke (docs/decisions/0007).
+  if (model.scenario.nodeLease !== true) return true
   return model.record(state.engine(node)).record.unfenced.every((entry) => {
     const of = nodeOf(entry.node)
     return of === node || revokeStep(model, state, of, entry.epoch) === 'go-on'

@@ -189,7 +189,7 @@ export function leaseSteps(model: Model, out: Successors): void {
     used |= engine.leases
     if (engine.mode === MODE.claimed) wanted |= engine.met & ~engine.sealed
     for (let store = 0; store < NODES; store++) lapse(model, out, node, store)
-    if (engine.mode === MODE.serving) nodeLease(model, out, node)
+    if (engine.mode === MODE.serving && model.scenario.nodeLease === true) nodeLease(model, out, node)
   }
   for (let store = 0; store < NODES; store++) {
     if (((wanted & ~used) >> store) & 1) storeLease(out, store)

@@ -41,6 +41,8 @@ export interface Scenario {
   readonly budgets: Readonly<Partial<Record<Budget, number>>>
   /** Writes to a block that another write to it has not been answered yet. */
   readonly concurrent?: boolean
+  /** Each node keeps a lease of its own, as 8.4 has it; without one what is alone and may be clean reads the backing. */
+  readonly nodeLease?: boolean
   /** A fence may power a host off. */
   readonly powersOff?: boolean
   /** Only these changes may have an unknown outcome. */
@@ -107,7 +109,7 @@ export class Model {
       engine.leases |= 1 << store
       engine.incarnations |= 1 << (2 * store)
     }
-    if (peers.length === 0) engine.leases = NODE_LEASE | PERMISSION
+    if (peers.length === 0 && this.scenario.nodeLease === true) engine.leases = NODE_LEASE | PERMISSION
     Object.assign(state.budgets, budgets)
   }
 

@@ -26,6 +26,7 @@ import { DISCARD_ROWS } from '../../../csi-driver/protocol/discard-table.ts'
 import { GATHER_TABLES } from '../../../csi-driver/protocol/gather-table.ts'
 import { HAND_OVER_ROWS } from '../../../csi-driver/protocol/hand-over-table.ts'
 import { MEMBERSHIP_TABLES, type MembershipTables } from '../../../csi-driver/protocol/membership-table.ts'
+import { nextOpenStep, OPEN_STEP_ROWS } from '../../../csi-driver/protocol/open-steps.ts'
 import { RESUME_TABLES, type ResumeTables } from '../../../csi-driver/protocol/resume-table.ts'
 import { SERVE_ROWS, type ServeFacts } from '../../../csi-driver/protocol/lease.ts'
 import {
@@ -54,6 +55,7 @@ export const PRODUCT_TABLES = {
   discard: DISCARD_ROWS,
   restart: RESTART_ROWS,
   settlement: SETTLEMENT_ROWS,
+  openStep: OPEN_STEP_ROWS,
   handOver: HAND_OVER_ROWS,
   resumeOwn: RESUME_TABLES.own,
   resumeMember: RESUME_TABLES.member,
@@ -186,6 +188,11 @@ export class Rules {
       action: tables.memberAction,
     }
     this.acceptsOtherLife = decide(tables.copy, { holds: true, store: 'lost' }).then === 'counts'
+    const opens = (['claim', 'gather', 'new-log', 'own-log'] as const).map(
+      (step) => nextOpenStep({ step, outcome: 'done', kind: 'open-gather' }, tables.openStep).next,
+    )
+    if (opens.join() !== 'gather,new-log,own-log,serve')
+      throw new Error(`the model opens in another order: ${opens.join()}`)
     const late = { connection: 'ended', engine: 'same', purpose: 'owner', order: 'APPEND' } as const
     this.endedIsDropped = decide(tables.sender, late).then === 'drop'
     this.acknowledge = new Tabulated(ACKNOWLEDGE, (facts) => acknowledgeDecision(facts, tables.acknowledge).then)
