@@ -134,9 +134,14 @@ export class Gathering {
   /** HELLO and SEAL to every other member; one that does not answer in time is gone. */
   private async contact(): Promise<void> {
     if (this.contacted) throw new Error('every member has answered or is gone')
-    const members = this.parts.othersOf(this.record)
-    await this.others.connect(this.record, { members, purpose: 'opener', run: 0 })
-    await this.others.seal({ predecessorOff: predecessorOff({ record: this.record, proofs: this.proofs }) })
+    // A host that is proven off answers nobody.
+    const isOff = ({ node }: Member): boolean =>
+      this.proofs.some((proof) => proof.node === node && proof.evidence === 'off')
+    const others = this.parts.othersOf(this.record)
+    for (const member of others.filter(isOff)) this.others.skip(member)
+    const members = others.filter((member) => !isOff(member))
+    const seal = { predecessorOff: predecessorOff({ record: this.record, proofs: this.proofs }) }
+    await this.others.contact(this.record, { members, purpose: 'opener', run: 0, seal })
     this.contacted = true
   }
 

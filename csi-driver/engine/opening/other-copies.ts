@@ -2,7 +2,7 @@
 // brought to one end, given the new name. Which of them, and in which order, is decided by the tables of protocol/; a
 // copy that fails on the way is left out, and the change of the register that ends the opening leaves it out, too.
 import { CacheError } from '../../../base/errors.ts'
-import type { BatchSeq, Ms } from '../../../base/units.ts'
+import type { BatchSeq, Ms, Run } from '../../../base/units.ts'
 import { BatchView, PAYLOAD_OK } from '../../batch/batch-view.ts'
 import type { NetworkAddress } from '../../io/network.ts'
 import type { Journal } from '../../journal/journal.ts'
@@ -21,6 +21,11 @@ export interface Sealing {
   /** Rules S2, 8.1: the engine that last served is proven off, so that its leases need not be waited for. */
   readonly predecessorOff: boolean
 }
+
+export type Contact = { readonly members: readonly Member[]; readonly run: Run } & (
+  | { readonly purpose: 'owner' }
+  | { readonly purpose: 'opener'; readonly seal: Sealing }
+)
 
 export class OtherCopies {
   private readonly ports: VolumePorts
@@ -54,26 +59,40 @@ export class OtherCopies {
     return this.copies.map(({ member }) => member)
   }
 
-  /** Says HELLO to each of `members` whose address is known; a store in another life than the listed one is left out. */
-  async connect(
-    record: RegisterRecord,
-    { members, purpose, run }: { members: readonly Member[]; purpose: 'owner' | 'opener'; run: number },
-  ): Promise<void> {
-    await Promise.all(members.map((member) => this.connectOne(record, member, purpose, run)))
+  /**
+   * Says HELLO to each of `members` whose address is known, and as an opener asks for its seal (rule S2): its promise that
+   * no engine of an older epoch writes, or reads under a lease, any more. Each in its own time: one that is dead holds up
+   * nobody's seal. A store in another life than the listed one is left out.
+   */
+  async contact(record: RegisterRecord, asked: Contact): Promise<void> {
+    await Promise.all(asked.members.map((member) => this.contactOne(record, member, asked)))
   }
 
-  private async connectOne(
+  /** Not asked at all: its host is off. */
+  skip(member: Member): void {
+    this.leaveOut(member, 'its host is off')
+  }
+
+  private async contactOne(record: RegisterRecord, member: Member, asked: Contact): Promise<void> {
+    try {
+      const session = await this.connect(record, member, asked)
+      this.copies.push({ member, session })
+      if (asked.purpose === 'opener') await this.seal(member, session, asked.seal)
+    } catch (error) {
+      if (error instanceof CacheError && error.kind === 'fenced') throw error
+      this.copies = this.copies.filter((copy) => copy.member !== member)
+      this.leaveOut(member, messageOf(error))
+    }
+  }
+
+  private async connect(
     record: RegisterRecord,
     member: Member,
-    purpose: 'owner' | 'opener',
-    run: number,
-  ): Promise<void> {
+    { purpose, run }: Pick<Contact, 'purpose' | 'run'>,
+  ): Promise<StoreSession> {
     const peer = this.peerOf(member)
-    if (peer === undefined || this.ports.network === null) {
-      this.leaveOut(member, 'no --peer names its address')
-      return
-    }
     const { network, clock, timers, log, memory } = this.ports
+    if (peer === undefined || network === null) throw new Error('no --peer names its address')
     const identity = {
       volume: record.volume,
       volumeUuid: record.volumeUuid,
@@ -82,34 +101,22 @@ export class OtherCopies {
       epoch: record.epoch,
       run,
     }
-    try {
-      const session = await StoreSession.connect({ network, clock, timers, log, memory }, identity, peer, purpose)
-      if (sameMember(session.store, member)) this.copies.push({ member, session })
-      else {
-        await session.close()
-        this.leaveOut(member, 'the store has lost its content')
-      }
-    } catch (error) {
-      if (error instanceof CacheError && error.kind === 'fenced') throw error
-      this.leaveOut(member, messageOf(error))
-    }
+    const session = await StoreSession.connect({ network, clock, timers, log, memory }, identity, peer, purpose)
+    if (sameMember(session.store, member)) return session
+    await session.close()
+    throw new Error('another store, or another life of it, answers there')
+  }
+
+  private async seal(member: Member, session: StoreSession, { predecessorOff }: Sealing): Promise<void> {
+    await session.seal({ predecessorOff }, (remainingMs: Ms) =>
+      this.ports.log.event('engine.open.waiting_for_lease', { node: member.node, remainingMs }),
+    )
   }
 
   private peerOf({ node }: Member): { readonly node: string; readonly address: NetworkAddress } | undefined {
     const { replication } = this.settings
     if (node !== this.settings.node) return replication?.peers.find((peer) => peer.node === node)
     return replication?.ownStore ? { node, address: replication.ownStore } : undefined
-  }
-
-  /** Rule S2: from each, the promise that no engine of an older epoch writes or reads under a lease any more. */
-  async seal({ predecessorOff }: Sealing): Promise<void> {
-    await this.each('seal', ({ member, session }) =>
-      session
-        .seal({ predecessorOff }, (remainingMs: Ms) =>
-          this.ports.log.event('engine.open.waiting_for_lease', { node: member.node, remainingMs }),
-        )
-        .then(() => undefined),
-    )
   }
 
   /** Copies the log of `from` into an own journal that holds its beginning or nothing. Rejects where a batch is bad. */

@@ -106,7 +106,7 @@ export class Resuming {
 
   private async contact(): Promise<void> {
     const members = this.parts.othersOf(this.record)
-    await this.others.connect(this.record, { members, purpose: 'owner', run: this.ofRun })
+    await this.others.contact(this.record, { members, purpose: 'owner', run: this.ofRun })
     this.contacted = true
   }
 
