@@ -56,7 +56,7 @@ export const demoCommand = defineCommand({
   positionals: [],
   schema: {
     duration: durationSetting({
-      default: 6_000,
+      default: 8_000,
       min: 1_000,
       max: 600_000,
       help: 'How long each measurement lasts; there are five.',
@@ -92,18 +92,19 @@ export const demoCommand = defineCommand({
     try {
       status = await play(stage, settings.duration, parent)
     } catch (error) {
-      status = complain(terminal, error)
+      status = complain(terminal, stage, error)
     }
     const clean = await stage.takeDown()
     return clean ? status : Math.max(status, EXIT_FAILED)
   },
 })
 
-function complain(terminal: Terminal, error: unknown): number {
+function complain(terminal: Terminal, stage: Stage, error: unknown): number {
   if (error instanceof Interrupted) {
     terminal.err('forebay demo: interrupted; taking everything down\n')
     return EXIT_INTERRUPTED
   }
+  stage.showLogs()
   const remedy = error instanceof CacheError && error.remedy !== undefined ? `\n${error.remedy}` : ''
   terminal.err(`forebay demo: ${error instanceof Error ? error.message : String(error)}${remedy}\n`)
   return EXIT_FAILED

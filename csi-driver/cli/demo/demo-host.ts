@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { productRoot } from '../product.ts'
+import type { Ms } from '../../../base/units.ts'
 import { HostProgram } from './host-program.ts'
 import type { HostSwitch } from './host-switch.ts'
 import { command, type Ran, type Stage, tryCommand, untilSaid } from './stage.ts'
@@ -24,8 +25,9 @@ echo up
 exec 3<&0
 cat <&3 >/dev/null &
 wait`
+/** The kernel ends all processes of a host; those that wait for a device end with that device. */
+const POWER_OFF_LIMIT_MS: Ms = 60_000
 const NAMESPACES = ['--mount', '--net', '--uts', '--pid', '--fork', '--kill-child', '--mount-proc']
-/** A database that waits for a device which is just dying ends with that device. */
 const DIRECTORIES = ['run', 'mnt', 'state'] as const
 
 export interface HostPlace {
@@ -85,7 +87,7 @@ export class DemoHost {
     const { power } = this
     if (power === null) return
     const isRunning = power.exitCode === null && power.signalCode === null
-    const ended = isRunning ? once(power, 'exit') : null
+    const ended = isRunning ? once(power, 'exit', { signal: AbortSignal.timeout(POWER_OFF_LIMIT_MS) }) : null
     try {
       if (isRunning) await this.network.unplug(this.name)
     } finally {

@@ -1,6 +1,5 @@
 // The volume of the demo on one of its hosts, by the commands that users type: serve or takeover, status, stop.
 import path from 'node:path'
-import { CacheError } from '../../../base/errors.ts'
 import type { Ms } from '../../../base/units.ts'
 import { controlSocketPath } from '../../observe/state-paths.ts'
 import type { VolumeStatus } from '../../observe/status.ts'
@@ -24,11 +23,12 @@ const STOP_LIMIT_MS: Ms = 60_000
 async function startReady(stage: Stage, host: DemoHost, words: readonly string[]): Promise<[HostProgram, string]> {
   stage.prompt(host.name, ['forebay', ...words])
   const program = host.start(FOREBAY, ...words)
+  stage.watch(`forebay ${words[0] ?? ''} on ${host.name}`, () => program.complaint)
   let ready = ''
   program.onLine((line) => (ready ||= line))
   await stage.until(`forebay ${words[0] ?? ''} on ${host.name} is ready`, READY_LIMIT_MS, () => {
     if (program.status !== null) {
-      throw demoError(`forebay ${words[0] ?? ''} on ${host.name} ended with ${program.status}:\n${program.complaint}`)
+      throw demoError(`forebay ${words[0] ?? ''} on ${host.name} ended with ${program.status}`)
     }
     return ready !== ''
   })
@@ -87,7 +87,7 @@ export class DemoVolume {
   /** Null while its engine does not answer. */
   async status(): Promise<VolumeStatus | null> {
     if (this.program.status !== null) {
-      throw demoError(`the volume on ${this.host.name} ended with ${this.program.status}:\n${this.program.complaint}`)
+      throw demoError(`the volume on ${this.host.name} ended with ${this.program.status}`)
     }
     const client = await ControlClient.connect(controlSocketPath(this.host.path('state'), VOLUME))
     try {
@@ -99,22 +99,14 @@ export class DemoVolume {
     }
   }
 
-  /** Resolves with the hosts that hold a replica, once `wanted` is content with them. */
-  async untilReplicated(wanted: (replicas: readonly string[]) => boolean, limitMs: Ms): Promise<readonly string[]> {
+  /** Resolves with the name of the host that holds the replica, once there is one and the volume is in write-back. */
+  async untilReplicated(limitMs: Ms): Promise<string> {
     let replicas: readonly string[] = []
-    try {
-      await this.stage.until(`write-back with a replica on ${this.host.name}`, limitMs, async () => {
-        replicas = await this.replicas()
-        return wanted(replicas)
-      })
-    } catch (error) {
-      if (!(error instanceof CacheError)) throw error
-      const status = await this.status()
-      throw demoError(
-        `${error.message}; phase=${status?.phase ?? ''} reason=${status?.reason ?? ''}\n${this.program.complaint}`,
-      )
-    }
-    return replicas
+    await this.stage.until(`write-back with a replica on ${this.host.name}`, limitMs, async () => {
+      replicas = await this.replicas()
+      return replicas.length > 0
+    })
+    return replicas[0] ?? ''
   }
 
   /** Hosts that hold a copy of every acknowledged write now, without its own; empty unless it is in write-back. */

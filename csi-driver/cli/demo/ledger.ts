@@ -18,9 +18,10 @@ const SCHEMA = `
   );`
 /** Accounts whose balance is not the sum of their entries. */
 const WRONG_BALANCES = `
-  SELECT count(*) AS count FROM account WHERE balance <>
-    (SELECT coalesce(sum(CASE WHEN credit = account.id THEN amount ELSE -amount END), 0) FROM entry
-     WHERE credit = account.id OR debit = account.id)`
+  WITH movement (account, amount) AS (SELECT credit, amount FROM entry UNION ALL SELECT debit, -amount FROM entry),
+    total (account, amount) AS (SELECT account, sum(amount) FROM movement GROUP BY account)
+  SELECT count(*) AS count FROM account LEFT JOIN total ON total.account = account.id
+  WHERE balance <> coalesce(total.amount, 0)`
 
 interface Entry {
   readonly id: number

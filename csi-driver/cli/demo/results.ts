@@ -36,8 +36,11 @@ export function count(value: number): string {
 }
 
 export function rateText({ perSecond, p50Ms, p99Ms }: CommitRate): string {
-  const digits = (ms: Ms): string => ms.toFixed(ms < 10 ? 2 : 0)
-  return `${count(perSecond).padStart(7)} commits/s   half within ${digits(p50Ms)} ms, 99 % within ${digits(p99Ms)} ms`
+  return `${count(perSecond)} commits/s, half within ${milliseconds(p50Ms)}, 99 % within ${milliseconds(p99Ms)}`
+}
+
+function milliseconds(ms: Ms): string {
+  return `${ms.toFixed(ms < 10 ? 2 : 0)} ms`
 }
 
 /** What a check of the database found, in one line or, when something is wrong, in as many as it needs. */
@@ -63,18 +66,34 @@ export function isSuccess({ takeover, end }: Results): boolean {
 
 export function resultLines(results: Results): string[] {
   const { slowDisk, local, replicated, takeover, peerLoss, end } = results
-  const times = (rate: CommitRate): string => `${(rate.perSecond / slowDisk.perSecond).toFixed(1)} ×`
-  const rows: readonly (readonly [string, string])[] = [
-    ['slow disk alone', rateText(slowDisk)],
-    ['Forebay, own cache', `${rateText(local)}   ${times(local)}`],
-    ['Forebay, with one replica', `${rateText(replicated)}   ${times(replicated)}`],
+  const rate = (name: string, of: CommitRate): string[] => [
+    name,
+    count(of.perSecond),
+    milliseconds(of.p50Ms),
+    milliseconds(of.p99Ms),
+    of === slowDisk ? '' : `${(of.perSecond / slowDisk.perSecond).toFixed(1)} ×`,
+  ]
+  const table = [
+    ['', 'commits/s', 'half within', '99 % within', ''],
+    rate('slow disk alone', slowDisk),
+    rate('Forebay, own cache', local),
+    rate('Forebay, with one replica', replicated),
+  ]
+  const lost = end.findings.missing + end.findings.different
+  const facts: readonly (readonly [string, string])[] = [
     ['the owner’s host dies', `committing again on another host after ${seconds(takeover.firstCommitMs)}`],
     [
       'the replica’s host dies',
-      `longest pause ${seconds(peerLoss.pauseMs)}, another replica after ${seconds(peerLoss.returnMs)}`,
+      `pause of ${seconds(peerLoss.pauseMs)}, replicated again after ${seconds(peerLoss.returnMs)}`,
     ],
-    ['commits acknowledged', `${count(end.acknowledged)}, lost ${end.findings.missing + end.findings.different}`],
-    ['the slow disk alone', end.fileSystemProblem === null ? 'e2fsck clean, everything on it' : 'e2fsck NOT CLEAN'],
+    ['commits acknowledged', `${count(end.acknowledged)}, lost ${count(lost)}`],
+    ['on the slow disk at the end', end.fileSystemProblem === null ? 'everything; e2fsck clean' : 'e2fsck NOT CLEAN'],
   ]
-  return rows.map(([name, value]) => `   ${name.padEnd(28)}${value}`)
+  return [
+    ...table.map(([name = '', ...cells]) =>
+      `   ${name.padEnd(28)}${cells.map((cell) => cell.padStart(13)).join('')}`.trimEnd(),
+    ),
+    '',
+    ...facts.map(([name, value]) => `   ${name.padEnd(32)}${value}`),
+  ]
 }

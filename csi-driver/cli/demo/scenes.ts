@@ -64,7 +64,7 @@ export async function ownerDies(
   const { stage, backing, client, durationMs } = cast
   stage.say('\n3  The same with one replica: acknowledged once a second host has it too. Then the host dies.\n')
   const volume = await DemoVolume.start({ stage, host, backing, peers })
-  const replica = await untilReplicated(volume)
+  const replica = await volume.untilReplicated(WRITE_BACK_LIMIT_MS)
   stage.say(`   write-back, replica on ${replica}`)
   await volume.mount()
   const load = await client.begin(host)
@@ -81,12 +81,7 @@ export async function ownerDies(
   return { rate, diedAtMs }
 }
 
-async function untilReplicated(volume: DemoVolume): Promise<string> {
-  const [replica = ''] = await volume.untilReplicated((replicas) => replicas.length > 0, WRITE_BACK_LIMIT_MS)
-  return replica
-}
-
-export interface TakenOver extends Readonly<Record<'volume' | 'load' | 'results', unknown>> {
+export interface TakenOver {
   readonly volume: DemoVolume
   readonly load: Load
   readonly results: Results['takeover']
@@ -107,16 +102,17 @@ export async function takeOver(
   const readyMs = performance.now() - diedAtMs
   stage.say(`   ${volume.logged('fence.command_ended')}`)
   await volume.mount()
-  const { acknowledged } = client
+  const firstLoad = await client.begin(host)
+  const firstCommitMs = firstLoad.firstAtMs - diedAtMs
+  stage.say(
+    `   Ready ${seconds(readyMs)} after the death of the owner, first new commit after ${seconds(firstCommitMs)}.`,
+  )
+  await firstLoad.end()
   const findings = await client.check((...words) => host.command(...words), host.path('mnt/bank.db'))
-  stage.say('   The file system is mounted, and the database has recovered:')
-  for (const line of findingsText(findings, acknowledged)) stage.say(`     ${line}`)
+  stage.say('   The database against what its client knows:')
+  for (const line of findingsText(findings, client.acknowledged)) stage.say(`     ${line}`)
   if (!nothingIsWrong(findings)) throw demoError('acknowledged commits were lost in the takeover, see above')
-  const load = await client.begin(host)
-  const results = { readyMs, firstCommitMs: load.firstAtMs - diedAtMs, findings }
-  const again = `checked and committing again after ${seconds(results.firstCommitMs)}`
-  stage.say(`   Ready ${seconds(readyMs)} after the death of the owner, ${again}.`)
-  return { volume, load, results }
+  return { volume, load: await client.begin(host), results: { readyMs, firstCommitMs, findings } }
 }
 
 /** The host that holds the only replica dies under load; the third one takes its place. */
@@ -127,7 +123,7 @@ export async function replicaDies(
   fullRate: number,
 ): Promise<Results['peerLoss']> {
   const { stage, durationMs } = cast
-  const replica = await untilReplicated(volume)
+  const replica = await volume.untilReplicated(WRITE_BACK_LIMIT_MS)
   stage.say(`\n5  The replica is on ${replica}, and ${replica} dies under load. Commits in each second:\n`)
   const victim = hosts.find(({ name }) => name === replica)
   if (victim === undefined) throw demoError(`no host is called ${replica}`)

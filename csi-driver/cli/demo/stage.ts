@@ -12,6 +12,8 @@ const QUOTE_CHARACTERS_MAX = 2000
 /** A program that needs longer hangs. */
 const COMMAND_LIMIT_MS: Ms = 120_000
 const CHECK_MS: Ms = 20
+/** Of each program, when the demo fails. */
+const LOG_LINES_SHOWN = 12
 /** Width of what is printed. */
 const COLUMNS = 100
 
@@ -46,8 +48,8 @@ export async function command(program: string, ...args: readonly string[]): Prom
   throw demoError(`${[program, ...args].join(' ')} ended with ${status}: ${said}`)
 }
 
-export function demoError(message: string): CacheError {
-  return new CacheError('retry', 'CACHE_DEMO', message)
+export function demoError(message: string, remedy?: string): CacheError {
+  return new CacheError('retry', 'CACHE_DEMO', message, remedy === undefined ? {} : { remedy })
 }
 
 /** Thrown after Ctrl-C, to get to the way back. */
@@ -67,11 +69,13 @@ export async function untilSaid(child: ChildProcess, what: string): Promise<void
       () => false,
     ),
   ])
-  if (!up) throw demoError(`${what} could not be made: ${complaint.trim()}`)
+  if (!up)
+    throw demoError(`${what} could not be made: ${complaint.trim()}`, 'Are the modules there? modprobe bridge veth')
 }
 
 export class Stage {
   private readonly terminal: Terminal
+  private readonly logs: { readonly of: string; readonly read: () => string }[] = []
   private readonly undoings: { readonly what: string; readonly undo: () => Promise<unknown> }[] = []
 
   constructor(terminal: Terminal) {
@@ -116,6 +120,18 @@ export class Stage {
       if (performance.now() - begunMs > limitMs) throw demoError(`${what}: not within ${limitMs / 1000} s`)
       // oxlint-disable-next-line eslint/no-await-in-loop -- one look after the other
       await this.pause(CHECK_MS)
+    }
+  }
+
+  /** What a program says is shown when the demo fails. */
+  watch(of: string, read: () => string): void {
+    this.logs.push({ of, read })
+  }
+
+  showLogs(): void {
+    for (const { of, read } of this.logs) {
+      const lines = read().trim().split('\n').slice(-LOG_LINES_SHOWN)
+      this.terminal.err(`--- ${of}\n${lines.join('\n')}\n`)
     }
   }
 
