@@ -6,7 +6,7 @@ import { check } from './model/checks.ts'
 import { claimSteps } from './model/claim-steps.ts'
 import { faultSteps } from './model/fault-steps.ts'
 import { gatherSteps } from './model/gather-steps.ts'
-import { handOverSteps, takeUpSteps } from './model/hand-over-steps.ts'
+import { handOverSteps, leaveSteps, takeUpSteps } from './model/hand-over-steps.ts'
 import { lateAppendSteps, leaseSteps, logSteps } from './model/log-steps.ts'
 import { memberSteps } from './model/member-steps.ts'
 import type { Model } from './model/model.ts'
@@ -71,6 +71,7 @@ function nodeSteps(model: Model, out: Successors, node: number): void {
   if (mode === MODE.claimed && intent === 0) gatherSteps(model, out, node)
   if (mode === MODE.renaming && intent === 0) renameSteps(model, out, node)
   if (mode === MODE.resuming) resumeSteps(model, out, node)
+  if (mode === MODE.leaving) leaveSteps(model, out, node)
   if (mode === MODE.none) takeUpSteps(model, out, node)
   crashSteps(model, out, node)
   claimSteps(model, out, node)

@@ -1,7 +1,7 @@
 // Steps of a planned hand-over (6): when it may begin the product says (protocol/hand-over-table.ts). The old owner stops
 // first and serves again only where the change is settled as not applied; the new one resumes.
 import { type HandOverFacts, handOverDecision } from '../../../csi-driver/protocol/hand-over-table.ts'
-import { handOver } from '../../../csi-driver/protocol/register-transitions.ts'
+import { fenced, handOver } from '../../../csi-driver/protocol/register-transitions.ts'
 import { ACTION, action } from '../actions.ts'
 import type { Successors } from '../successors.ts'
 import type { Model } from './model.ts'
@@ -15,6 +15,7 @@ export function takeUpSteps(model: Model, out: Successors, node: number): void {
   const { register } = from.globals
   const { epoch, owner, record } = model.records.get(register)
   if (from.engine(node).mode !== MODE.none || owner !== node || !reachesRegister(from, node)) return
+  // A change of its own must follow the acquisition of the backing (resume-steps.ts); without the entry there is none.
   if (record.phase === 'Opening' || !record.unfenced.some((entry) => entry.epoch === epoch - 1)) return
   if (model.volume(from, cacheOf(node))?.state.epoch === epoch) return
   const engine = out.fork().engine(node)
@@ -36,17 +37,17 @@ function handOverTo(model: Model, out: Successors, node: number, to: number): vo
   const { from } = out
   const engine = from.engine(node)
   const { record } = model.record(engine)
-  const busy = (of: number): boolean => from.backingWrites.some((write) => write.write !== 0 && write.node === of)
+  const isBusy = from.backingWrites.some((write) => write.write !== 0 && write.node === node)
   const { then } = handOverDecision(
     {
       phase: record.phase,
       change: engine.intent === 0 ? 'none' : 'open',
       newOwner: newOwnerFact(model, from, node, to),
-      newNodeIo: busy(to) ? 'maybe' : 'none',
+      newNodeIo: record.unfenced.some((entry) => entry.node === nodeName(to)) ? 'maybe' : 'none',
       joined: engine.joined === 0 ? 'none' : 'some',
       drain: 'over',
       writes: model.owesAny(from, node) ? 'unanswered' : 'answered',
-      backingIo: busy(node) ? 'in-flight' : 'ended',
+      backingIo: isBusy ? 'in-flight' : 'ended',
     },
     model.rules.tables.handOver,
   )
@@ -75,4 +76,17 @@ function newOwnerFact(model: Model, state: State, node: number, to: number): Han
   if (incarnations[to] !== state.store(to).incarnation) return 'not-listed'
   if (!reaches(state, node, to)) return 'unreachable'
   return ackedOf(engine, to) === model.log(engine).last ? 'equal' : 'behind'
+}
+
+/** The old owner has closed the backing before it asked, and says so; if it cannot, whoever opens next does. */
+export function leaveSteps(model: Model, out: Successors, node: number): void {
+  const engine = out.from.engine(node)
+  if (engine.intent !== 0) return
+  const { record } = model.record(engine)
+  const entry = record.unfenced.find((listed) => listed.node === nodeName(node))
+  if (entry === undefined) return
+  const proposed = model.records.changed(engine.record, `closed ${entry.node} ${entry.epoch}`, (old) =>
+    fenced(old, entry, 'closed'),
+  )
+  changeRegister(model, out, node, { action: action(ACTION.removeEntry, node, node), proposed })
 }

@@ -41,6 +41,7 @@ export function changeRegister(model: Model, out: Successors, node: number, chan
   const answered = out.fork()
   before?.(answered)
   setRegister(answered, proposed)
+  answered.engine(node).intent = proposed
   settle(model, answered, node, proposed)
   out.add(change.action)
   const { unknownOnly } = model.scenario
@@ -137,7 +138,8 @@ export function settle(model: Model, next: State, node: number, seen: number): v
   const engine = next.engine(node)
   const record = model.records.get(seen)
   if (record.epoch > model.record(engine).epoch || record.owner !== node) {
-    next.clearEngine(node)
+    if (engine.mode === MODE.handing && engine.intent === seen) leave(next, node, seen)
+    else next.clearEngine(node)
     return
   }
   engine.record = seen
@@ -152,6 +154,15 @@ export function settle(model: Model, next: State, node: number, seen: number): v
   }
   engine.joined &= ~record.members
   engine.learners &= ~record.members
+}
+
+/** The hand-over is settled as applied. */
+function leave(next: State, node: number, seen: number): void {
+  next.clearEngine(node)
+  const engine = next.engine(node)
+  engine.mode = MODE.leaving
+  engine.record = seen
+  engine.current = 1
 }
 
 /** S5 is settled: the pending name becomes the own log's, and the volume serves. */

@@ -42,6 +42,8 @@ export const MODE = {
   serving: 4,
   /** Has stopped and asked the register to name another owner; what became of that is not known. */
   handing: 5,
+  /** Has handed the volume over, and takes its own entry off the register. */
+  leaving: 6,
 } as const
 
 export const WRITE = { unissued: 0, pending: 1, onBacking: 2, answered: 3, undecided: 4 } as const
