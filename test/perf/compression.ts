@@ -4,7 +4,7 @@
 //     node test/perf/compression.ts [--quick]       root; without it both ends share the loopback
 //
 // The sender keeps one batch in flight and its peer answers from memory: the wire and the compression are measured, not
-// an engine. docs/decisions/0006-compression.md says what came of it.
+// an engine. docs/decisions/0008-compression.md says what came of it.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFile } from 'node:fs/promises'

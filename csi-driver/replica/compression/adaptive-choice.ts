@@ -6,7 +6,7 @@
 //
 // Times of sending lie on a line (link-estimate.ts). Payloads are sorted into classes by the entropy of a sample; each
 // class learns its packed share and its compression time, and begins with pessimistic ones. Decisions stick, per class
-// and size: to begin needs a gain beyond doubt, to end needs a loss. Why so, and the figures: docs/decisions/0006.
+// and size: to begin needs a gain beyond doubt, to end needs a loss. Why so, and the figures: docs/decisions/0008.
 import { assert } from '../../../base/assert.ts'
 import type { Bytes, Ms } from '../../../base/units.ts'
 import { sampledEntropy } from './byte-entropy.ts'

@@ -5,7 +5,7 @@ import { MIB } from '../../../base/units.ts'
 /** Half a bit of entropy each. */
 export const CLASS_COUNT = 16
 const CLASSES_PER_BIT = CLASS_COUNT / 8
-/** Time of one compression before any was measured (docs/decisions/0006). */
+/** Time of one compression before any was measured (docs/decisions/0008). */
 const CALL_MS: Ms = 0.014
 const BYTE_MS: Ms = 2.4 / MIB
 /** The classes below this one are mostly zeros, and faster by as much as they are below. */

@@ -2,7 +2,7 @@
 // data path that imports node:zlib besides io/real: its synchronous calls are pure functions of their bytes.
 //
 // Node allocates the result of each call. Left to the garbage collector these buffers stand at 60 to 100 MiB when
-// batches follow one another (measured, docs/decisions/0006), so each result is copied out and given back at once.
+// batches follow one another (measured, docs/decisions/0008), so each result is copied out and given back at once.
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { assert } from '../../../base/assert.ts'
 import type { Bytes } from '../../../base/units.ts'

@@ -18,7 +18,7 @@ interface Material {
   readonly byte: (prng: Prng) => number
 }
 
-/** Shares and times as measured for zstd at level 1 (docs/decisions/0006). */
+/** Shares and times as measured for zstd at level 1 (docs/decisions/0008). */
 const MATERIALS = {
   zeros: { share: 0.001, msPerMib: 0.2, byte: () => 0 },
   text: { share: 0.22, msPerMib: 2.2, byte: (prng: Prng) => 97 + Math.floor(26 * prng.float() ** 2) },
