@@ -76,6 +76,7 @@ const TEXTS = {
   promoteFirst: (n, s) => `n${n} has ${store(s)} promote the name of the register`,
   gather: (n, s) => `n${n} takes the log of ${store(s)}`,
   startEmpty: (n) => `n${n} starts an empty log`,
+  giveUp: (n) => `n${n} gives up what no copy gives, and starts an empty log`,
   prepare: (n, s) => `${store(s)} makes the new name of n${n} pending`,
   learnAtOpen: (n, s) => `${store(s)} drops its log and starts one for n${n}`,
   leaveOut: (n, s) => `n${n} leaves ${store(s)} out`,

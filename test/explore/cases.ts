@@ -103,7 +103,7 @@ export function walkThrough(
   scenario: Scenario,
   options: { readonly seed: string; readonly steps: number },
 ): CaseResult {
-  const powersOff = { ...scenario, powersOff: true }
+  const powersOff = { ...scenario, powersOff: 'maybe' } as const
   const { steps, walks, found } = walk(() => new Exploration(new Model(powersOff, RULES)), options)
   return {
     name: `walk ${scenario.name}`,
@@ -119,7 +119,7 @@ export function showLiveness(
   options: { readonly seed: string; readonly samples: number },
 ): CaseResult {
   // What only the proof that a host is off can end, it does end.
-  const powersOff = { ...scenario, powersOff: true }
+  const powersOff = { ...scenario, powersOff: 'maybe' } as const
   const { samples, progressed, lost, stuck } = checkLiveness(() => new Model(powersOff, RULES), options)
   return {
     name: `live ${scenario.name}`,

@@ -41,9 +41,11 @@ export function gatherSteps(model: Model, out: Successors, node: number): void {
       if (!promotesVoidName(model, out, node)) take(model, out, node, storeOf(step.member))
       break
     case 'start-empty':
-      startEmpty(model, out, node)
+      startEmpty(model, out, node, 0)
       break
     case 'give-up':
+      startEmpty(model, out, node, 1)
+      break
     case 'blocked':
     case 'need-off':
       break
@@ -95,7 +97,7 @@ function gatherInput(model: Model, state: State, node: number, revoked: boolean)
     return [{ ...entry, evidence: of === node ? 'lock' : 'cut' }]
   })
   const members = record.members.map((member) => memberView(model, state, node, member))
-  return { record, node: nodeName(node), proofs, members, revoked, lossAccepted: false }
+  return { record, node: nodeName(node), proofs, members, revoked, lossAccepted: model.scenario.acceptsLoss === true }
 }
 
 function memberView(model: Model, state: State, node: number, member: Member): MemberView {
@@ -140,11 +142,14 @@ function fence(model: Model, out: Successors, node: number, of: number): void {
     out.add(action(ACTION.lock, node))
     return
   }
-  const next = out.fork()
-  next.globals.cutOff |= 1 << of
-  next.engine(node).proofs |= 1 << of
-  out.add(action(ACTION.fence, node, of))
-  if (model.scenario.powersOff !== true) return
+  const { powersOff } = model.scenario
+  if (powersOff !== 'always') {
+    const next = out.fork()
+    next.globals.cutOff |= 1 << of
+    next.engine(node).proofs |= 1 << of
+    out.add(action(ACTION.fence, node, of))
+  }
+  if (powersOff === undefined) return
   const off = out.fork()
   powerOff(off, of)
   off.engine(node).proofs |= 8 << of

@@ -43,8 +43,10 @@ export interface Scenario {
   readonly concurrent?: boolean
   /** Each node keeps a lease of its own, as 8.4 has it; without one what is alone and may be clean reads the backing. */
   readonly nodeLease?: boolean
-  /** A fence may power a host off. */
-  readonly powersOff?: boolean
+  /** The user accepts the loss of what no copy gives; not together with changes of unknown outcome. */
+  readonly acceptsLoss?: boolean
+  /** A fence may power a host off, or does nothing else. */
+  readonly powersOff?: 'maybe' | 'always'
   /** Only these changes may have an unknown outcome. */
   readonly unknownOnly?: 'add'
 }

@@ -169,7 +169,7 @@ function leave(next: State, node: number, seen: number): void {
 function ownNewLog(model: Model, next: State, node: number): void {
   const engine = next.engine(node)
   engine.mode = MODE.serving
-  engine.joined = engine.met = engine.sealed = engine.proofs = engine.ignored = 0
+  engine.joined = engine.met = engine.sealed = engine.proofs = engine.ignored = engine.gaveUp = 0
   const log = model.logs.promote(model.log(engine))
   engine.log = log.id
   if (model.volume(next, cacheOf(node))?.log) keepLog(model, next, cacheOf(node), log)

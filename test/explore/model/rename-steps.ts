@@ -15,7 +15,10 @@ import { drained } from './resume-steps.ts'
 import {
   ackedOf,
   adoptCache,
+  backingOf,
+  BLOCKS,
   incarnationOf,
+  lowerFloor,
   MODE,
   ownCache,
   reaches,
@@ -103,7 +106,7 @@ function joinCopy(model: Model, next: State, node: number, store: number): void 
 }
 
 /** Nothing is to be gathered: an empty log of its own. */
-export function startEmpty(model: Model, out: Successors, node: number): void {
+export function startEmpty(model: Model, out: Successors, node: number, gaveUp: 0 | 1): void {
   if (!drained(model, out.from, node)) return
   const next = out.fork()
   const engine = next.engine(node)
@@ -114,8 +117,9 @@ export function startEmpty(model: Model, out: Successors, node: number): void {
   engine.mode = MODE.renaming
   engine.log = log.id
   engine.joined = engine.met = 1 << own
+  engine.gaveUp = gaveUp
   begin(next, node)
-  out.add(action(ACTION.startEmpty, node))
+  out.add(action(gaveUp === 1 ? ACTION.giveUp : ACTION.startEmpty, node))
 }
 
 /** S4 and S5. */
@@ -216,9 +220,14 @@ function own(model: Model, out: Successors, node: number): void {
   const isEmpty = log.last === log.trimmed
   const phase = meetsPolicy(model, node, engine.joined) ? 'WriteBack' : isEmpty ? 'WriteThrough' : 'DrainWT'
   const lastSeq = Math.max(log.last, record.lastSeq)
-  const key = `own ${engine.joined} ${engine.incarnations} ${ownMember.incarnation} ${phase} ${lastSeq}`
+  const lossAccepted = engine.gaveUp === 1
+  const key = `own ${lossAccepted} ${engine.joined} ${engine.incarnations} ${ownMember.incarnation} ${phase} ${lastSeq}`
   const proposed = model.records.changed(engine.record, key, (old) =>
-    ownLog(old, { logUuid: uuidOf(epoch), members, phase, lastSeq, unreachable }),
+    ownLog(old, { logUuid: uuidOf(epoch), members, phase, lastSeq, unreachable, lossAccepted }),
   )
-  changeRegister(model, out, node, { action: action(ACTION.ownLog, node), proposed })
+  const before = (next: State): void => {
+    if (!lossAccepted) return
+    for (let block = 0; block < BLOCKS; block++) lowerFloor(next.globals, block, backingOf(next.globals, block))
+  }
+  changeRegister(model, out, node, { action: action(ACTION.ownLog, node), proposed, before })
 }

@@ -149,6 +149,8 @@ const EngineFields = byteViewOf({
   wish: 1,
   /** This epoch came by a hand-over. */
   handedOver: 1,
+  /** The user accepted the loss of what no copy gives. */
+  gaveUp: 1,
 })
 
 const Budgets = byteViewOf(BUDGETS)
@@ -311,6 +313,12 @@ export function setBacking(globals: GlobalView, block: number, write: number): v
 
 export function floorOf(globals: GlobalView, block: number): number {
   return block === 0 ? globals.floor0 : globals.floor1
+}
+
+/** The loss of everything newer than `write` was accepted. */
+export function lowerFloor(globals: GlobalView, block: number, write: number): void {
+  if (block === 0) globals.floor0 = Math.min(globals.floor0, write)
+  else globals.floor1 = Math.min(globals.floor1, write)
 }
 
 /** What was acknowledged or read may only grow. */
