@@ -1,55 +1,11 @@
 // Proves: every row of the store's tables does through real frames what it says: what is stored, answered, refused. Each
 // case is named after its row; the last test holds the names against the tables, so that no row goes without a case.
 import { STORE_TABLES } from '../../../../../csi-driver/protocol/store-table.ts'
-import type { VolumeState } from '../../../../../csi-driver/protocol/stored-log.ts'
-import type { Hello, MessageOf } from '../../../../../csi-driver/replica/wire/messages.ts'
-import { logUuidOf, Rig, settle, type TestEngine, TestLog, VOLUME_UUID } from './receiver-kit.ts'
+import { Case, NEW_LOG } from './order-case.ts'
+import { logUuidOf, Rig, TestLog, VOLUME_UUID } from './receiver-kit.ts'
 
 const OPENER = { purpose: 'opener', epoch: 2, run: 1 } as const
-const NEW_LOG = logUuidOf(2)
 const LATER_LOG = logUuidOf(3)
-
-class Case {
-  readonly rig: Rig
-  readonly log = new TestLog()
-  owner: TestEngine
-
-  private constructor(rig: Rig, owner: TestEngine) {
-    this.rig = rig
-    this.owner = owner
-  }
-
-  /** An owner, welcomed; its log has `batches`, or none at all. */
-  static async begin(batches: number | 'no-log' = 3): Promise<Case> {
-    const rig = await Rig.start()
-    const made = new Case(rig, await rig.welcomed())
-    if (batches === 'no-log') return made
-    made.owner.send(made.log.learn())
-    for (let i = 0; i < batches; i++) made.owner.send(made.log.next())
-    await settle()
-    made.owner.answers.length = 0
-    return made
-  }
-
-  get state(): VolumeState {
-    const held = this.rig.store.find(VOLUME_UUID)
-    if (held === null) throw new Error('no such volume')
-    return held.state
-  }
-
-  async engine(hello: Partial<Hello>): Promise<TestEngine> {
-    const engine = await this.rig.welcomed(hello, 'node-b')
-    engine.answers.length = 0
-    return engine
-  }
-
-  /** Of a PREPARE at the log's end, with changes. */
-  prepare(changes: Partial<MessageOf<'PREPARE'>> = {}): MessageOf<'PREPARE'> {
-    const { batchSeq, previousHash, logUuid } = this.log
-    const end = { lastBatchSeq: batchSeq - 1, lastHash: previousHash }
-    return { type: 'PREPARE', authoritativeLogUuid: logUuid, newLogUuid: NEW_LOG, ...end, ...changes }
-  }
-}
 
 const cases: string[] = []
 afterEach(() => void cases.push(expect.getState().currentTestName ?? ''))

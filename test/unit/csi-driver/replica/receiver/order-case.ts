@@ -1,0 +1,48 @@
+// One case of an order: an owner, welcomed, with a log in the store of its peer.
+import type { VolumeState } from '../../../../../csi-driver/protocol/stored-log.ts'
+import type { Hello, MessageOf } from '../../../../../csi-driver/replica/wire/messages.ts'
+import { logUuidOf, Rig, settle, type TestEngine, TestLog, VOLUME_UUID } from './receiver-kit.ts'
+
+export const NEW_LOG = logUuidOf(2)
+
+export class Case {
+  readonly rig: Rig
+  readonly log = new TestLog()
+  owner: TestEngine
+
+  private constructor(rig: Rig, owner: TestEngine) {
+    this.rig = rig
+    this.owner = owner
+  }
+
+  /** An owner, welcomed; its log has `batches`, or none at all. */
+  static async begin(batches: number | 'no-log' = 3): Promise<Case> {
+    const rig = await Rig.start()
+    const made = new Case(rig, await rig.welcomed())
+    if (batches === 'no-log') return made
+    made.owner.send(made.log.learn())
+    for (let i = 0; i < batches; i++) made.owner.send(made.log.next())
+    await settle()
+    made.owner.answers.length = 0
+    return made
+  }
+
+  get state(): VolumeState {
+    const held = this.rig.store.find(VOLUME_UUID)
+    if (held === null) throw new Error('no such volume')
+    return held.state
+  }
+
+  async engine(hello: Partial<Hello>): Promise<TestEngine> {
+    const engine = await this.rig.welcomed(hello, 'node-b')
+    engine.answers.length = 0
+    return engine
+  }
+
+  /** Of a PREPARE at the log's end, with changes. */
+  prepare(changes: Partial<MessageOf<'PREPARE'>> = {}): MessageOf<'PREPARE'> {
+    const { batchSeq, previousHash, logUuid } = this.log
+    const end = { lastBatchSeq: batchSeq - 1, lastHash: previousHash }
+    return { type: 'PREPARE', authoritativeLogUuid: logUuid, newLogUuid: NEW_LOG, ...end, ...changes }
+  }
+}
