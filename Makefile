@@ -41,7 +41,7 @@ explore: setup ## [STATES=N] [SCENARIO=X] [SWITCH=H-NAME] -- Search the states o
 	@$(NODE) test/explore/run.ts $(if $(STATES),--states-max '$(STATES)') $(if $(SCENARIO),--scenario '$(SCENARIO)') \
 	  $(if $(SWITCH),--switch '$(SWITCH)') $(if $(SCENARIO)$(SWITCH),--progress)
 
-demo: setup ## See it work: a slow disk, raw and accelerated, and a kill in the middle (root)
+demo: setup ## See it work on three hosts in this machine: a database, a takeover, nothing lost (root)
 	@bin/forebay demo
 
 bench: setup ## Measure against the raw disks and the C floor; writes test/perf/results.json (root)

@@ -15,11 +15,14 @@ export interface Terminal {
 
 export function processTerminal(): Terminal {
   const abort = new AbortController()
-  // A reader that has gone (`forebay status | head -1`) is no error of the command.
+  let interruptsAreHeld = false
+  // A reader that has gone (`forebay status | head -1`) is no error of the command. One that has something to take down
+  // is interrupted by it: Ctrl-C of `make demo | tee` ends the reader first.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') throw error
-      process.exit()
+      if (!interruptsAreHeld) process.exit()
+      abort.abort()
     })
   }
   return {
@@ -28,6 +31,7 @@ export function processTerminal(): Terminal {
     interactive: process.stdout.isTTY,
     interrupted: abort.signal,
     holdInterrupts: () => {
+      interruptsAreHeld = true
       for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => abort.abort())
     },
   }

@@ -87,7 +87,10 @@ export function resultLines(results: Results): string[] {
       `pause of ${seconds(peerLoss.pauseMs)}, replicated again after ${seconds(peerLoss.returnMs)}`,
     ],
     ['commits acknowledged', `${count(end.acknowledged)}, lost ${count(lost)}`],
-    ['on the slow disk at the end', end.fileSystemProblem === null ? 'everything; e2fsck clean' : 'e2fsck NOT CLEAN'],
+    [
+      'on the slow disk at the end',
+      `${nothingIsWrong(end.findings) ? 'everything' : 'NOT everything'}; e2fsck ${end.fileSystemProblem === null ? 'clean' : 'NOT CLEAN'}`,
+    ],
   ]
   return [
     ...table.map(([name = '', ...cells]) =>
