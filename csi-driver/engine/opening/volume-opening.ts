@@ -223,7 +223,7 @@ export class VolumeOpening {
     const { journal } = replayed
     const { lineage, epoch, run } = journal.superblock
     journal.setOwnership({ epoch, run, logUuid: currentLogUuid(lineage) })
-    await this.others.promote(this.newLogUuid)
+    if (this.keeps) await this.others.promote(this.newLogUuid)
     await ports.doubts.clear('superblock')
     // The users of an earlier holder are gone, and with them what they were owed.
     if (settings.start === 'first') await ports.doubts.clear('flush')
