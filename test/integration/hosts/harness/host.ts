@@ -114,10 +114,11 @@ export class Host {
   /** Starts `forebay peer`, with the same flags as last time when none are given. */
   async startPeer(...flags: readonly string[]): Promise<Program> {
     if (flags.length > 0) this.peerFlags = flags
-    const memory = this.peerFlags.join(' ').includes('memory')
+    const memory = this.peerFlags.includes('memory')
+    const store = memory ? this.memoryPath('store') : this.path('store')
     const words = [
-      ...['peer', '--node', this.name, '--store', memory ? this.memoryPath('store') : this.path('store')],
-      ...['--listen', `${this.address}:${PEER_PORT}`, '--tls-dir', this.tlsDir, '--state-dir', this.stateDir],
+      ...['peer', '--node', this.name, ...(this.peerFlags.includes('--store') ? [] : ['--store', store]), '--listen'],
+      ...[`${this.address}:${PEER_PORT}`, '--tls-dir', this.tlsDir, '--state-dir', this.stateDir],
       ...['--register', this.hosts.register],
       ...(this.peerFlags.includes('--size') ? [] : ['--size', STORE_SIZE]),
       ...this.peerFlags,

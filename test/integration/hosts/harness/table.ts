@@ -18,6 +18,9 @@ export class Table {
   committed = 0
   /** Longest time that a transaction took, of all that came to an end. */
   longestMs = 0
+  /** Longest time between two commits, across every fault and every move. */
+  longestGapMs = 0
+  private committedAtMs: number | null = null
   /** What the programs said besides, the last of it. */
   complaint = ''
   private child: ChildProcess | null = null
@@ -97,9 +100,12 @@ export class Table {
     await this.gone
   }
 
-  /** Of a host whose power was cut: its program and its mount went with it. */
+  /** The host has lost its power, or its device is dead: neither program nor mount is of use any more. */
   async lost(): Promise<void> {
-    await this.gone
+    const { host, namespaces } = this.where
+    await this.stop()
+    // The mount of a host without power went with its namespaces.
+    if (host.isOn && host.namespaces === namespaces) await namespaces.run('umount', '-l', this.mountPoint)
     this.mounted = null
   }
 
@@ -108,7 +114,7 @@ export class Table {
     this.mounted = null
   }
 
-  private async mount(served: ServedHere): Promise<void> {
+  async mount(served: ServedHere): Promise<void> {
     const { host } = served
     this.mounted = { host, namespaces: host.namespaces }
     mkdirSync(this.mountPoint, { recursive: true })
@@ -116,6 +122,9 @@ export class Table {
   }
 
   private take({ committed, longestMs }: TableReport): void {
+    const nowMs = performance.now()
+    this.longestGapMs = Math.max(this.longestGapMs, nowMs - (this.committedAtMs ?? nowMs))
+    this.committedAtMs = nowMs
     this.committed = Math.max(this.committed, committed)
     this.longestMs = Math.max(this.longestMs, longestMs)
   }
