@@ -11,6 +11,7 @@ import { DescriptorLineSink } from './io/real/line-sink.ts'
 import { systemClock } from './io/real/system-clock.ts'
 
 const STDERR = 2
+const KEEP_ALIVE_MS = 60_000
 
 const sink = new DescriptorLineSink(STDERR)
 
@@ -64,6 +65,8 @@ function explain(error: unknown): number {
   return error.kind === 'fenced' ? EXIT_NO_RESTART : EXIT_FAILURE
 }
 
+// Timers keep no process alive, and before the device is there nothing else does: not while a register is tried again.
+setInterval(() => undefined, KEEP_ALIVE_MS)
 const status = await main(process.argv.slice(2), process.env)
 sink.flushSync()
 // Not process.exit after a failure: it waits for readers of /dev/fuse that nobody has woken.

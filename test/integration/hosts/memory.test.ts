@@ -28,6 +28,7 @@ onKernel('all in memory: the copy loses its power, then the owner does: nothing 
   await b.powerCut()
   await b.boot()
   await b.startPeer()
+  await first.untilSaid(/engine.membership .*action=remove node=b/)
   await first.untilStatus('one copy again', ({ inSync, phase }) => inSync.length === 2 && phase === 'WriteBack')
   await pause(300)
   await a.powerCut()
