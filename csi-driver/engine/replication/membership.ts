@@ -46,6 +46,9 @@ const STATUS: Readonly<Record<PeerState, CandidateView['status']>> = {
   refused: 'refused',
 }
 
+/** Refusals of LEARN, which stand until the peer has joined. */
+const WANTS_SPACE: ReadonlySet<RefusalCode> = new Set<RefusalCode>(['full', 'too-many'])
+
 export class Membership {
   private readonly host: MembershipHost
   private readonly replicator: Replicator
@@ -110,10 +113,13 @@ export class Membership {
         this.refusals.set(node, event.code)
         return
       case 'connected':
+        // A store that takes no more still greets.
+        if (!WANTS_SPACE.has(this.refusals.get(node) ?? 'proof')) this.refusals.delete(node)
+        return
+      case 'joined':
         this.refusals.delete(node)
         return
       case 'lost':
-      case 'joined':
       case 'fenced':
     }
   }
