@@ -13,8 +13,9 @@ import { defineCommand, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_REFUSED } f
 import { Client } from './demo/client.ts'
 import { DemoHost } from './demo/demo-host.ts'
 import { issueCertificates, startPeer } from './demo/demo-volume.ts'
+import { syncedWriteMs } from './demo/disk-speed.ts'
 import { HostSwitch } from './demo/host-switch.ts'
-import { isSuccess, resultLines } from './demo/results.ts'
+import { isSuccess, milliseconds, resultLines } from './demo/results.ts'
 import {
   type Cast,
   cleanStop,
@@ -142,9 +143,12 @@ async function play(stage: Stage, durationMs: Ms, parent: string): Promise<numbe
   const hosts = await setUpHosts(stage, directory)
   const [first, second, third] = hosts
   for (const { name, address } of hosts) stage.say(`   ${name}  ${address}`)
-  stage.say(
-    `   ${disk.device}  the disk that all reach: ${bytesText(DISK_BYTES)}, ${LATENCY_MS} ms for everything, 32 in flight`,
-  )
+  const nature = `${bytesText(DISK_BYTES)}, ${LATENCY_MS} ms for everything, 32 in flight`
+  stage.say(`   ${disk.device}  the disk that all reach: ${nature}`)
+  const ownMs = await syncedWriteMs(directory)
+  stage.say(`   ${parent}  the disk of their caches: a synced write takes ${milliseconds(ownMs)} here and now`)
+  if (ownMs >= LATENCY_MS)
+    stage.say('   (no faster than the slow disk: little can be gained; name another one with --directory)')
   const client = new Client(stage)
   const cast: Cast = { stage, client, directory, backing: disk.device, durationMs }
   const slowDisk = await slowDiskAlone(cast, first)

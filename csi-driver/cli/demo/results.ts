@@ -39,7 +39,7 @@ export function rateText({ perSecond, p50Ms, p99Ms }: CommitRate): string {
   return `${count(perSecond)} commits/s, half within ${milliseconds(p50Ms)}, 99 % within ${milliseconds(p99Ms)}`
 }
 
-function milliseconds(ms: Ms): string {
+export function milliseconds(ms: Ms): string {
   return `${ms.toFixed(ms < 10 ? 2 : 0)} ms`
 }
 
