@@ -5,8 +5,7 @@ import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import process from 'node:process'
 import { promisify } from 'node:util'
-import type { PlantedBug } from './planted.ts'
-import type { Summary } from './run-seeds.ts'
+import type { PlantedEdit } from './planted.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const FOLDERS = ['base', 'csi-driver', 'test/sim']
@@ -18,17 +17,37 @@ export interface PlantedOutcome {
   readonly found: boolean
   /** Seeds that it took. */
   readonly seeds: number
+  /** The one that found it. */
+  readonly seed: string
   /** Checkers of the first failed seed. */
   readonly checkers: readonly string[]
   readonly message: string
 }
 
-export async function runPlanted(bug: PlantedBug, seedsMax = SEEDS_MAX): Promise<PlantedOutcome> {
+/** A bug of either simulator. */
+export interface Plantable {
+  readonly name: string
+  readonly edits: readonly PlantedEdit[]
+  readonly incidents: readonly string[]
+}
+
+/** What both simulators print of a run. */
+interface Summary {
+  readonly failed: number
+  readonly seeds: number
+  readonly failures: readonly { readonly seed: string; readonly violations: readonly string[] }[]
+}
+
+/** `script`: the command line of the simulator that has to find it. */
+export async function runPlanted(
+  bug: Plantable,
+  { script = 'test/sim/run.ts', seedsMax = SEEDS_MAX }: { script?: string; seedsMax?: number } = {},
+): Promise<PlantedOutcome> {
   const folder = path.join(ROOT, 'test-results/planted', bug.name)
   await copySources(folder)
   try {
     for (const edit of bug.edits) await apply(path.join(folder, edit.file), edit.find, edit.replace)
-    return await simulate(folder, bug, seedsMax)
+    return await simulate(path.join(folder, script), bug, seedsMax)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -51,18 +70,18 @@ async function apply(file: string, find: string, replace: string): Promise<void>
   await writeFile(file, parts.join(replace))
 }
 
-async function simulate(folder: string, bug: PlantedBug, seedsMax: number): Promise<PlantedOutcome> {
+async function simulate(script: string, bug: Plantable, seedsMax: number): Promise<PlantedOutcome> {
   const focus = bug.incidents.length === 0 ? [] : ['--incidents', bug.incidents.join(',')]
-  const script = path.join(folder, 'test/sim/run.ts')
   const args = [script, '--seeds', String(seedsMax), '--json', '--stop', ...focus]
   const output = await outputOf(process.execPath, args)
   const line = output.split('\n').find((one) => one.startsWith('{'))
-  if (line === undefined) return { found: true, seeds: 0, checkers: ['crash'], message: output.slice(-2000) }
+  if (line === undefined) return { found: true, seeds: 0, seed: '', checkers: ['crash'], message: output.slice(-2000) }
   const summary = JSON.parse(line) as Summary
   const violations = summary.failures[0]?.violations ?? []
   return {
     found: summary.failed > 0,
     seeds: summary.seeds,
+    seed: summary.failures[0]?.seed ?? '',
     checkers: violations.map((violation) => violation.split(' ')[0] as string),
     message: violations.join('\n'),
   }

@@ -6,9 +6,9 @@ import type { Checker, Scene } from './checker.ts'
 export class BufferChecker implements Checker {
   readonly name = 'buffers'
   readonly rule = 'buffer ownership (io/storage.ts)'
-  private readonly scene: Scene
+  private readonly scene: Pick<Scene, 'report'>
 
-  constructor(scene: Scene) {
+  constructor(scene: Pick<Scene, 'report'>) {
     this.scene = scene
   }
 

@@ -8,6 +8,7 @@ import { SECTOR_BYTES } from '../../../base/units.ts'
 import type { VolumePorts, VolumeSettings } from '../../../csi-driver/engine/volume-settings.ts'
 import type { Fence, FenceProof } from '../../../csi-driver/fencing/fence.ts'
 import type { RegisterRecord, Unfenced } from '../../../csi-driver/register/record.ts'
+import { segmentsForLog } from '../../../csi-driver/replica/store/store-geometry.ts'
 import { fillSectors, INITIAL_ID } from '../content.ts'
 import { frameBytesMaxFor } from '../../../csi-driver/batch/batch-format.ts'
 import { SimNetwork } from '../network.ts'
@@ -48,8 +49,8 @@ export class Cluster {
   lastOperation = 0
   /** The newest version of the register. */
   record: RegisterRecord | null = null
-  /** Copies whose content was taken away, as `storeUuid incarnation`. */
-  readonly destroyed = new Set<string>()
+  /** Copies whose content was taken away, as `storeUuid incarnation`, and when. */
+  readonly destroyed = new Map<string, number>()
   /** No host may be switched off by a fence any more. */
   sparing = false
   /** How busy users are: they think that many times as long. */
@@ -88,6 +89,11 @@ export class Cluster {
 
   get disks() {
     return [this.backing.disk, ...this.hosts.flatMap(({ cache, store }) => [cache, store])]
+  }
+
+  /** Listed members whose content no fault has taken. */
+  get intactCopies(): number {
+    return (this.record?.members ?? []).filter((member) => !this.destroyed.has(memberKey(member))).length
   }
 
   count(name: string): void {
@@ -164,6 +170,15 @@ export class Cluster {
     )
   }
 
+  /** Whether the other hosts have room and domains for as many copies as are wanted, seen from an owner on `host`. */
+  canMeetPolicy(host: Host): boolean {
+    const { wanted, engine, segmentBytes } = this.scenario
+    const needed = segmentsForLog(engine.logBytes, segmentBytes)
+    const able = this.hosts.filter((one) => one !== host && one.settings.storeSegments >= needed)
+    const same = able.filter((one) => one.settings.domain === host.settings.domain).length
+    return same >= wanted.same && able.length - same >= wanted.other
+  }
+
   /** An I/O error of that host needs no other reason. */
   failedSince(host: Host, ms: Ms): boolean {
     if (this.scenario.budget === 'beyond' || this.backing.cutSince(host.name, ms)) return true
@@ -193,6 +208,7 @@ export class Cluster {
         ownStore: host.address,
         domain: host.settings.domain,
         wanted,
+        compression: this.scenario.compression,
       },
     }
   }
@@ -239,7 +255,7 @@ export class Cluster {
   }
 
   private destroy(host: Host, which: readonly ('cache' | 'store')[]): void {
-    for (const key of this.membersOn(host, which)) this.destroyed.add(key)
+    for (const key of this.membersOn(host, which)) this.destroyed.set(key, this.world.tick())
   }
 
   /** The members that stand on these disks, as the register names members. */

@@ -1,7 +1,7 @@
 // One host of the simulated cluster: its clock, its two disks (the volume's cache, and the replica store of its peer
 // process), and the processes that run on it. A power cut ends them all; what stands on flash survives, torn where it
 // was being written, and what stands in memory is gone. A host may stand still for a while and come back late.
-import { BLOCK_BYTES, type Bytes } from '../../../base/units.ts'
+import type { Bytes } from '../../../base/units.ts'
 import type { EventLog, LogFields } from '../../../base/log.ts'
 import type { Prng } from '../../../base/prng.ts'
 import type { NetworkAddress } from '../../../csi-driver/io/network.ts'
@@ -22,6 +22,8 @@ export interface HostSettings {
   readonly drift: number
   readonly cache: DiskSettings
   readonly store: DiskSettings
+  /** Room of its store. */
+  readonly storeSegments: number
   /** From here on the cache disk holds the read cache, of which a power cut may take anything. */
   readonly readCacheStart: Bytes
 }
@@ -42,7 +44,6 @@ export class Host {
   readonly cache: SimulatedDisk
   readonly store: SimulatedDisk
   isUp = true
-  /** Content of the disks was taken away while they were in use; for the budget of faults. */
   private readonly world: World
   private readonly network: SimNetwork
   private readonly backing: SharedBacking
@@ -74,6 +75,10 @@ export class Host {
 
   get isPaused(): boolean {
     return [...this.lives].some(({ process }) => process.paused)
+  }
+
+  get processes(): Iterable<Life> {
+    return this.lives
   }
 
   /** A new process. */
@@ -191,5 +196,3 @@ export class Host {
 function describe(fields: LogFields): string {
   return JSON.stringify(fields, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
 }
-
-export const CACHE_ALIGNMENT_BYTES = BLOCK_BYTES

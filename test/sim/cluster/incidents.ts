@@ -1,6 +1,7 @@
 // What happens to the cluster while users go on: one function for each name of incident-names.ts. An incident returns
 // when it has begun and some time has passed; what it leaves behind ends by itself, so that the next one may meet it.
 import type { Ms } from '../../../base/units.ts'
+import type { SimulatedDisk } from '../disk.ts'
 import type { Holder } from './holder.ts'
 import type { Host } from './host.ts'
 import type { ClusterIncident } from './incident-names.ts'
@@ -84,6 +85,8 @@ const HANDLERS: Readonly<Record<ClusterIncident, Handler>> = {
     run.cluster.loseStore(host)
     await run.work(OPERATIONS_MAX, 6000)
   },
+  'store-slow': (run) => slowDisk(run, aPeer(run).store),
+  'cache-slow': (run) => slowDisk(run, run.cluster.present?.host.cache),
   'cut-one-way': async (run) => {
     const [from, to] = run.prng.chance(0.5) ? pair(run) : pair(run).toReversed()
     await cut(run, [[from, to]])
@@ -138,6 +141,16 @@ const HANDLERS: Readonly<Record<ClusterIncident, Handler>> = {
     }
     await run.pass(run.prng.below(15_000))
   },
+  'takeover-disturbed': takeoverDisturbed,
+  'restart-disturbed': async (run) => {
+    const { present } = run.cluster
+    if (present === null) return
+    present.crashEngine()
+    await run.until(() => present.state !== 'serving', 1000)
+    await run.pass(run.prng.below(run.prng.pick([5, 50, 500])))
+    disturb(run, present.host)
+    await run.pass(run.prng.below(4000))
+  },
   'two-takeovers': async (run) => {
     const first = takeOverElsewhere(run, run.cluster.present?.host ?? null)
     await run.pass(run.prng.below(run.prng.pick([100, 1000, 10_000])))
@@ -169,6 +182,7 @@ const HANDLERS: Readonly<Record<ClusterIncident, Handler>> = {
     const volume = run.cluster.present?.volume
     if (!volume) return
     const policy = volume.status().phase === 'WriteBack' ? 'write-through' : 'write-back'
+    run.policySwitched = true
     tolerated(run, volume.setPolicy(policy))
     await run.work(OPERATIONS_MAX, 4000)
   },
@@ -220,6 +234,64 @@ function takeOverElsewhere(run: ClusterSimulation, from: Host | null): Holder | 
   return host === null ? null : run.operator.takeOver(host)
 }
 
+/** The old owner is out of sight when somebody takes over; something else goes wrong meanwhile, and he comes back. */
+async function takeoverDisturbed(run: ClusterSimulation): Promise<void> {
+  const { cluster, prng } = run
+  const old = cluster.present?.host ?? null
+  const back = old === null ? (): void => {} : outOfSight(run, old)
+  const holder = takeOverElsewhere(run, old)
+  await run.until(() => holder === null || cluster.record?.owner === holder.host.name || holder.state === 'ended', 2000)
+  await run.pass(prng.below(prng.pick([20, 400, 9000])))
+  if (holder !== null) disturb(run, holder.host)
+  later(run, prng.below(prng.pick([100, 1000, 10_000])), back)
+  await run.work(OPERATIONS_MAX, prng.below(14_000))
+}
+
+/** Returns what brings the host back. */
+function outOfSight(run: ClusterSimulation, host: Host): () => void {
+  const { network, hosts } = run.cluster
+  const how = run.prng.below(4)
+  if (how === 0) {
+    host.pause()
+    return () => host.resume()
+  }
+  if (how === 1) return () => {}
+  const others = hosts.filter((one) => one !== host)
+  for (const other of others) {
+    network.cut(host.name, other.name)
+    if (how === 2) network.cut(other.name, host.name)
+  }
+  return () => {
+    for (const other of others) {
+      network.uncut(host.name, other.name)
+      network.uncut(other.name, host.name)
+    }
+  }
+}
+
+/** One small thing goes wrong with a copy that `host` is about to use. */
+function disturb(run: ClusterSimulation, host: Host): void {
+  const { cluster, prng } = run
+  const { members } = cluster.record ?? { members: [] }
+  const holding = cluster.hosts.filter(({ name, isUp }) => isUp && members.some(({ node }) => node === name))
+  if (holding.length === 0) return
+  const copy = prng.pick(holding)
+  switch (prng.below(4)) {
+    case 0:
+      cluster.peerOf(copy).crash()
+      return
+    case 1:
+      cluster.network.reset(host.name, copy.name)
+      return
+    case 2:
+      copy.store.faults.hungUntilMs = run.world.nowMs + prng.below(2000)
+      return
+    default:
+      cluster.network.cut(copy.name, host.name)
+      later(run, prng.below(1500), () => cluster.network.uncut(copy.name, host.name))
+  }
+}
+
 function dieWithin({ prng }: ClusterSimulation, holder: Holder | null, steps: number): void {
   const process = holder?.life?.process
   if (process === undefined) return
@@ -235,6 +307,19 @@ async function pause(run: ClusterSimulation, host: Host | undefined): Promise<vo
   await run.work(OPERATIONS_MAX, run.prng.below(8000))
   if (run.prng.chance(0.3)) takeOverElsewhere(run, host)
   await run.pass(run.prng.below(6000))
+}
+
+/** The disk hangs, or takes long for everything. */
+async function slowDisk(run: ClusterSimulation, disk: SimulatedDisk | undefined): Promise<void> {
+  if (disk === undefined) return
+  if (run.prng.chance(0.5)) disk.faults.hungUntilMs = run.world.nowMs + run.prng.below(run.prng.pick([1000, 4000]))
+  else {
+    disk.faults.slowFactor = run.prng.pick([30, 300])
+    later(run, run.prng.below(6000), () => {
+      disk.faults.slowFactor = 1
+    })
+  }
+  await run.work(OPERATIONS_MAX, 4000)
 }
 
 async function cut(run: ClusterSimulation, ways: readonly (readonly [Host, Host])[]): Promise<void> {

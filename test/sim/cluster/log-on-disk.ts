@@ -49,6 +49,8 @@ export abstract class LogOnDisk implements DiskWatcher {
   onTouched: (sector: number) => void = () => {}
   /** Told when the log is another, or has another name. */
   onHead: () => void = () => {}
+  /** Told about batches that have left the log at its tail. */
+  onTrimmed: (batches: readonly FoundBatch[]) => void = () => {}
   private lastHash = 0n
   private readonly byPosition = new Map<number, FoundBatch>()
   private readonly bySeq = new Map<number, FoundBatch[]>()
@@ -64,7 +66,7 @@ export abstract class LogOnDisk implements DiskWatcher {
 
   onLanded(disk: SimulatedDisk, operation: DiskOperation): void {
     if (disk !== this.disk) return
-    for (const { position, length } of operation.ranges) this.landed(position, length)
+    for (const { position, length } of operation.ranges) this.landed(position, length, operation.data)
   }
 
   onWiped(disk: SimulatedDisk): void {
@@ -91,15 +93,15 @@ export abstract class LogOnDisk implements DiskWatcher {
   }
 
   /** Whether a write at this place changes the head; where it does, the new one. */
-  protected abstract readHead(position: number, length: number): LogHead | null | 'elsewhere'
+  protected abstract readHead(position: number, length: number, data: Buffer | null): LogHead | null | 'elsewhere'
   protected abstract forgetHead(): void
   /** The whole, intact batch that begins there, or null. */
   protected abstract readBatch(position: number): FoundBatch | null
   /** Whether a batch with the right number and hash counts under the present head. */
   protected abstract counts(batch: FoundBatch): boolean
 
-  private landed(position: number, length: number): void {
-    const head = this.readHead(position, length)
+  private landed(position: number, length: number, data: Buffer | null): void {
+    const head = this.readHead(position, length, data)
     if (head !== 'elsewhere') {
       this.headChanged(head)
       return
@@ -134,9 +136,27 @@ export abstract class LogOnDisk implements DiskWatcher {
 
   private headChanged(head: LogHead | null): void {
     const isSame = describeHead(head) === describeHead(this.head)
+    const trimmed = this.trimmedBy(head)
     this.head = head
     this.rebuild()
     if (!isSame) this.onHead()
+    if (trimmed.length > 0) this.onTrimmed(trimmed)
+  }
+
+  /** What stands before the new tail, if that is one of the same log. */
+  private trimmedBy(head: LogHead | null): FoundBatch[] {
+    const before = this.head?.log ?? null
+    const after = head?.log ?? null
+    if (before === null || after === null || after.tailBatchSeq <= before.tailBatchSeq) return []
+    const trimmed: FoundBatch[] = []
+    let hash = before.tailPreviousHash
+    for (let batchSeq = before.tailBatchSeq; batchSeq < after.tailBatchSeq; batchSeq++) {
+      const batch = this.bySeq.get(batchSeq)?.find((one) => one.previousHash === hash)
+      if (batch === undefined) return []
+      trimmed.push(batch)
+      hash = batch.headerHash
+    }
+    return hash === after.tailPreviousHash ? trimmed : []
   }
 
   /** Follows the chain from the tail. */

@@ -105,8 +105,11 @@ export class Operator {
     return holding.length > 0 && this.prng.chance(rather) ? this.prng.pick(holding) : this.anotherHost(not)
   }
 
-  /** Whether the host answers the one who looks: it runs, and the register is within its reach. */
-  private reaches(host: Host): boolean {
-    return host.isUp && !host.isPaused && !this.cluster.register.cutFrom.has(host.name)
+  /**
+   * Whether the host answers the one who looks: it runs, and reaches register and backing. A fence that was asked for
+   * long ago may have cut an owner that came after.
+   */
+  private reaches({ isUp, isPaused, name }: Host): boolean {
+    return isUp && !isPaused && !this.cluster.register.cutFrom.has(name) && !this.cluster.backing.isCut(name)
   }
 }

@@ -9,7 +9,7 @@ import { type ClusterResult, ClusterSimulation, type ClusterSubject } from './si
 /** One seed in that many runs twice. */
 const REPEAT_EVERY = 10
 /** After that many failed seeds nothing more is learnt. */
-const FAILURES_MAX = 10
+const FAILURES_MAX = 25
 
 export interface ClusterSummary {
   passed: number

@@ -47,6 +47,7 @@ export interface ClusterScenario {
   readonly backing: DiskSettings
   readonly network: Partial<NetworkSettings>
   readonly segmentBytes: Bytes
+  readonly compression: 'auto' | 'off'
   readonly workload: WorkloadSettings
   readonly engine: EngineSettings
   /** What the fence does with the host of an old owner. */
@@ -58,6 +59,8 @@ export interface ClusterScenario {
     readonly sticky: boolean
   }
   readonly incidents: readonly PlannedClusterIncident[]
+  /** After the last fault the run waits until there are as many copies as wanted. */
+  readonly waitsForCopies: boolean
   /** How the run ends after the last full read. */
   readonly ending: 'close' | 'takeover'
 }
@@ -94,10 +97,12 @@ export function drawClusterScenario(prng: Prng): ClusterScenario {
     },
     network: {
       latencyMs: prng.pick([0.05, 0.2, 2]),
+      megabytesPerSecond: prng.pick([1, 10, 1000]),
       windowBytes: prng.pick([16 * KIB, 256 * KIB]),
       chunkBytesMax: prng.pick([700, 8 * KIB, 64 * KIB]),
     },
     segmentBytes,
+    compression: prng.pick(['auto', 'auto', 'off']),
     workload: drawWorkload(prng.fork('workload'), sizeBytes, payloadBytesMax),
     engine: {
       volume: 'volume-1',
@@ -115,6 +120,7 @@ export function drawClusterScenario(prng: Prng): ClusterScenario {
     fence: prng.pick(['cut', 'off', 'either']),
     operator: { patienceMs: prng.pick([1000, 3000, 10_000]), sticky: prng.chance(0.4) },
     incidents: drawIncidents(prng.fork('incidents')),
+    waitsForCopies: prng.chance(0.3),
     ending: prng.pick(['close', 'takeover']),
   }
 }
@@ -133,6 +139,7 @@ function drawHosts(
     const resource = resources === 'mixed' ? prng.pick(['flash', 'memory'] as const) : resources
     // A store that is too small for the log refuses to learn.
     const segments = index > 1 && prng.chance(0.1) ? wanted - 1 : wanted + prng.below(3)
+    // Segments begin behind the slots.
     const storeBytes = STORE_SUPERBLOCK_AREA_BYTES + SLOT_AREA_BYTES + segments * segmentBytes
     return {
       name,
@@ -141,6 +148,7 @@ function drawHosts(
       drift: (prng.float() * 2 - 1) * driftMax,
       cache: diskOf(`${name}.cache`, cacheBytes, resource, prng),
       store: diskOf(`${name}.store`, storeBytes, resource, prng),
+      storeSegments: segments,
       readCacheStart: LOG_START + logBytes,
     }
   })
@@ -175,9 +183,9 @@ function drawWorkload(prng: Prng, sizeBytes: Bytes, payloadBytesMax: Bytes): Wor
 }
 
 function drawIncidents(prng: Prng): PlannedClusterIncident[] {
-  const count = 2 + prng.below(4)
+  const count = 2 + prng.below(3)
   return Array.from({ length: count }, () => ({
-    afterOperations: 5 + prng.below(25),
+    afterOperations: 3 + prng.below(20),
     incident: prng.pick(CLUSTER_INCIDENTS),
   }))
 }

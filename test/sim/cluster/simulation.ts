@@ -1,17 +1,26 @@
 // One run of the cluster: a scenario, with every checker watching. Somebody opens the volume, users work, one incident
 // after the other happens; then everything is healed, and the volume must serve, answer everything, hold every sector
 // right, and close clean. Where every copy was destroyed, it must say so instead.
-import { CacheError } from '../../../base/errors.ts'
+import process from 'node:process'
 import { createPrng, type Prng } from '../../../base/prng.ts'
 import type { Ms } from '../../../base/units.ts'
 import { describeError, RunEnded } from '../run-result.ts'
 import type { Violation } from '../report.ts'
 import { World } from '../world.ts'
+import { BufferChecker } from '../checkers/buffers.ts'
+import { ClusterAckChecker } from './checkers/ack.ts'
+import { BoundedChecker } from './checkers/bounded.ts'
+import { FencingChecker } from './checkers/fencing.ts'
+import { HistoryChecker } from './checkers/history.ts'
+import { judgeStandstill } from './checkers/liveness.ts'
+import { OneWriterChecker } from './checkers/one-writer.ts'
 import { StrongInvariantChecker } from './checkers/strong-invariant.ts'
+import { TrimOrderChecker } from './checkers/trim-order.ts'
 import { Cluster, memberKey } from './cluster.ts'
 import type { OpenClusterVolume } from './holder.ts'
 import { runClusterIncident } from './incidents.ts'
 import { Operator } from './operator.ts'
+import { StoreOnDisk } from './store-on-disk.ts'
 import { type ClusterScenario, drawClusterScenario } from './scenario.ts'
 
 /** Longest time between two incidents. */
@@ -20,8 +29,10 @@ const PHASE_MS_MAX: Ms = 10_000
 export const LIVENESS_MS: Ms = 120_000
 /** A change of the register that a dead engine has sent lands within this, or never. */
 const LATE_MS: Ms = 3500
-/** Users that nobody hurries. */
-const SLOWNESS = 40
+/** Damping doubles with each loss of a peer; a run has only a few. */
+const RETURN_MS_MAX: Ms = 200_000
+/** Users that nobody hurries think so long. */
+const SLOW_THINK_MS: Ms = 400
 
 export interface ClusterResult {
   readonly seed: string
@@ -50,8 +61,11 @@ export class ClusterSimulation {
   readonly prng: Prng
   readonly scenario: ClusterScenario
   private readonly invariant: StrongInvariantChecker
+  private readonly trims: TrimOrderChecker
   private readonly wholeTrace: boolean
   private end = 'complete'
+  /** Somebody has changed the policy: what the volume should come back to is his business. */
+  policySwitched = false
 
   constructor(seed: string, subject: ClusterSubject) {
     this.prng = createPrng(seed).fork('cluster')
@@ -72,17 +86,42 @@ export class ClusterSimulation {
       isDestroyed: (member) => cluster.destroyed.has(memberKey(member)),
       beyondBudget: this.scenario.budget === 'beyond',
     })
-    cluster.watch([this.invariant])
+    const { world, report, oracle, backing, copies, holders, hosts, network } = cluster
+    this.trims = new TrimOrderChecker({ report, oracle, backing: backing.disk, copies })
+    cluster.watch([
+      new HistoryChecker({ world, oracle, holders }),
+      new OneWriterChecker(report),
+      new FencingChecker({ report, backing: backing.disk, record: () => cluster.record }),
+      new ClusterAckChecker({
+        report,
+        record: () => cluster.record,
+        destroyedAt: (member) => cluster.destroyed.get(memberKey(member)),
+        beyondBudget: this.scenario.budget === 'beyond',
+      }),
+      this.invariant,
+      this.trims,
+      new BufferChecker({ report }),
+      new BoundedChecker({
+        report,
+        disks: cluster.disks,
+        processes: () => hosts.flatMap(({ processes }) => [...processes]),
+        streams: () => hosts.reduce((sum, { name }) => sum + network.openStreams(name), 0),
+      }),
+    ])
   }
 
   async run(): Promise<ClusterResult> {
     const { cluster } = this
+    const onCrash = (error: unknown): void => cluster.report.add('crash', 'no exception', describeError(error))
+    // What the product leaves to nobody would end its process.
+    process.on('unhandledRejection', onCrash)
     try {
       await this.script()
     } catch (error) {
-      if (!(error instanceof RunEnded)) cluster.report.add('crash', 'no exception', describeError(error))
+      if (!(error instanceof RunEnded)) onCrash(error)
     }
     cluster.release()
+    process.off('unhandledRejection', onCrash)
     return this.result()
   }
 
@@ -118,7 +157,11 @@ export class ClusterSimulation {
     this.pace(1)
     const goal = this.answered + operations
     await this.until(() => this.answered >= goal, forMs)
-    this.pace(SLOWNESS)
+    this.pace(this.slowness)
+  }
+
+  private get slowness(): number {
+    return SLOW_THINK_MS / this.scenario.workload.thinkMs
   }
 
   /** How busy the users of every holder are. */
@@ -136,7 +179,7 @@ export class ClusterSimulation {
     const { cluster, operator } = this
     for (const peer of cluster.peers.values()) peer.start()
     operator.start()
-    this.pace(SLOWNESS)
+    this.pace(this.slowness)
     await this.until(() => cluster.present?.isServing === true, LIVENESS_MS)
     await this.untilCopied()
     for (const { afterOperations, incident } of this.scenario.incidents) {
@@ -155,10 +198,31 @@ export class ClusterSimulation {
     await this.until(() => (this.cluster.record?.members.length ?? 0) > same + other, PHASE_MS_MAX)
   }
 
+  /** Where everybody is there, the volume comes back to as many copies as the policy wants, and to write-back. */
+  private async untilPolicyMet(): Promise<void> {
+    const { cluster, scenario } = this
+    const isMet = (): boolean => {
+      const { present, record } = cluster
+      if (record === null || present?.isServing !== true || !cluster.canMeetPolicy(present.host)) return true
+      const { same, other } = scenario.wanted
+      return record.phase === 'WriteBack' && record.members.length > same + other
+    }
+    if (this.policySwitched || scenario.engine.writePolicy !== 'write-back') return
+    if (await this.until(isMet, RETURN_MS_MAX)) return
+    const { phase, members } = cluster.record ?? { phase: 'none', members: [] }
+    cluster.report.add(
+      'liveness',
+      'invariant 10',
+      `all peers are there, and the policy is not met again phase=${phase} members=${members.map(({ node }) => node).join(',')}`,
+    )
+    throw new RunEnded()
+  }
+
   private async finish(): Promise<void> {
     this.heal()
     await this.pass(LATE_MS)
     await this.untilServed()
+    if (this.scenario.waitsForCopies) await this.untilPolicyMet()
     await this.readAll()
     this.world.trace.note(this.world.nowMs, `ENDING ${this.scenario.ending}`)
     if (this.scenario.ending === 'takeover') {
@@ -197,27 +261,26 @@ export class ClusterSimulation {
       return present.frontEnd.outstanding.size === 0
     }
     if (await this.until(served, LIVENESS_MS)) return
-    if (this.scenario.budget === 'beyond') this.judgeLoss()
-    const stuck = [...(cluster.present?.frontEnd.outstanding.values() ?? [])][0]
-    const error = cluster.holders.findLast((holder) => holder.error !== null)?.error
-    const what = stuck === undefined ? '' : ` first=${stuck.kind} ${stuck.id}`
-    cluster.report.add(
-      'liveness',
-      'invariant 10',
-      `not served after all faults ended state=${cluster.present?.state ?? 'nobody'}${what} lastRefusal=${error === undefined ? 'none' : describeError(error)}`,
-    )
-    throw new RunEnded()
+    this.judgeStandstill()
   }
 
-  /** Beyond the budget a volume may not come back, but has to say why. */
-  private judgeLoss(): never {
+  private judgeStandstill(): never {
     const { cluster } = this
-    const error = cluster.holders.findLast((holder) => holder.error !== null)?.error
-    if (error instanceof CacheError && error.kind === 'corrupt') {
-      this.count('losses-said')
-      this.giveUp(`loss said: ${error.code}`)
+    const { record, intactCopies, present, holders, report } = cluster
+    const stuck = [...(present?.frontEnd.outstanding.values() ?? [])][0]
+    const verdict = judgeStandstill({
+      record,
+      intactCopies,
+      refusals: holders.flatMap(({ error }) => (error === null ? [] : [error])),
+      state: present?.state ?? 'nobody',
+      stuck: stuck === undefined ? '' : `${stuck.kind} ${stuck.id}`,
+    })
+    if ('violation' in verdict) {
+      report.add('liveness', 'invariant 10', verdict.violation)
+      throw new RunEnded()
     }
-    this.giveUp('stalled beyond budget')
+    this.count('losses-said')
+    this.giveUp(verdict.excused)
   }
 
   /** Reads every sector through the volume, once everything is quiet. */
@@ -267,7 +330,15 @@ export class ClusterSimulation {
 
   private result(): ClusterResult {
     const { world, cluster } = this
-    const counts: Record<string, number> = { ...cluster.counts, 'sectors-judged': this.invariant.looks }
+    const counts: Record<string, number> = {
+      ...cluster.counts,
+      'sectors-judged': this.invariant.looks,
+      'batches-trimmed': this.trims.trimmed,
+    }
+    counts['compressed-batches'] = cluster.copies.reduce(
+      (sum, copy) => sum + (copy instanceof StoreOnDisk ? copy.compressed : 0),
+      0,
+    )
     counts['unknown-swaps'] = cluster.register.unknownReplies
     return {
       seed: world.seed,

@@ -1,12 +1,14 @@
 // The log in a peer's replica store, as it stands on the disk: superblocks, the volume's slot in two copies, and batches
 // in segments, each an envelope (docs/formats/replica-store.md). The simulator has one volume, hence one slot that counts.
 import { BatchView, PAYLOAD_OK } from '../../../csi-driver/batch/batch-view.ts'
+import { decompressPayload } from '../../../csi-driver/replica/replicator/payloads.ts'
 import { readStoredHeader } from '../../../csi-driver/replica/store/segment-format.ts'
 import {
   segmentsStart,
-  slotPosition,
+  STORE_SUPERBLOCK_AREA_BYTES,
   STORED_HEADER_BYTES,
   storedBytesFor,
+  VOLUME_SLOT_BYTES,
   VOLUME_SLOT_COPIES,
 } from '../../../csi-driver/replica/store/store-geometry.ts'
 import {
@@ -15,7 +17,7 @@ import {
   type StoreSuperblock,
 } from '../../../csi-driver/replica/store/store-superblock.ts'
 import { decodeSlot, type VolumeSlot } from '../../../csi-driver/replica/store/volume-slot.ts'
-import { restoreFrame } from '../../../csi-driver/replica/wire/envelope.ts'
+import { CODEC_RAW, restoreFrame } from '../../../csi-driver/replica/wire/envelope.ts'
 import { EnvelopeView } from '../../../csi-driver/replica/wire/envelope-view.ts'
 import type { SimulatedDisk } from '../disk.ts'
 import { type FoundBatch, type LogHead, LogOnDisk, recordsOf } from './log-on-disk.ts'
@@ -26,6 +28,10 @@ interface StoredBatch extends FoundBatch {
 }
 
 export class StoreOnDisk extends LogOnDisk {
+  /** Batches that came compressed, for the summary. */
+  compressed = 0
+  private readonly superblocks = new Map<number, StoreSuperblock>()
+  private readonly slots = new Map<number, VolumeSlot>()
   private superblock: StoreSuperblock | null = null
   private slot: VolumeSlot | null = null
   private readonly scratch: Buffer
@@ -38,22 +44,40 @@ export class StoreOnDisk extends LogOnDisk {
     this.scratch = Buffer.from(new ArrayBuffer(frameBytesMax))
   }
 
-  protected readHead(position: number): LogHead | null | 'elsewhere' {
+  protected readHead(position: number, length: number): LogHead | null | 'elsewhere' {
     if (this.superblock !== null && position >= segmentsStart(this.superblock)) return 'elsewhere'
-    const { visible } = this.disk
-    let superblock: StoreSuperblock | null = null
-    for (const at of STORE_SUPERBLOCK_POSITIONS) {
-      const one = decodeStoreSuperblock(visible, at)
-      if (one !== null && one.generation > (superblock?.generation ?? 0)) superblock = one
-    }
-    this.superblock = superblock
-    this.slot = superblock === null ? null : newestSlot(visible, superblock)
-    return superblock === null || this.slot === null ? null : headOf(superblock, this.slot)
+    for (const at of STORE_SUPERBLOCK_POSITIONS) if (at >= position && at < position + length) this.readSuperblock(at)
+    if (this.superblock === null) return null
+    for (let at = position; at < position + length; at += VOLUME_SLOT_BYTES) this.readSlot(at, this.superblock)
+    let newest: VolumeSlot | null = null
+    for (const one of this.slots.values()) if (one.generation > (newest?.generation ?? 0)) newest = one
+    this.slot = newest
+    return newest === null ? null : headOf(this.superblock, newest)
   }
 
   protected forgetHead(): void {
+    this.superblocks.clear()
+    this.slots.clear()
     this.superblock = null
     this.slot = null
+  }
+
+  private readSuperblock(at: number): void {
+    const one = decodeStoreSuperblock(this.disk.visible, at)
+    if (one === null) this.superblocks.delete(at)
+    else this.superblocks.set(at, one)
+    let newest: StoreSuperblock | null = null
+    for (const each of this.superblocks.values()) if (each.generation > (newest?.generation ?? 0)) newest = each
+    this.superblock = newest
+  }
+
+  private readSlot(at: number, { storeUuid, slotCount }: StoreSuperblock): void {
+    const number = (at - STORE_SUPERBLOCK_AREA_BYTES) / VOLUME_SLOT_BYTES
+    if (number < 0 || number >= VOLUME_SLOT_COPIES * slotCount) return
+    const place = { storeUuid, copy: Math.floor(number / slotCount), index: number % slotCount }
+    const slot = decodeSlot(this.disk.visible, at, place)
+    if (slot?.kind === 'volume') this.slots.set(at, slot)
+    else this.slots.delete(at)
   }
 
   protected readBatch(position: number): StoredBatch | null {
@@ -62,8 +86,9 @@ export class StoreOnDisk extends LogOnDisk {
     if (header === null || position + storedBytesFor(header.bodyBytes) > visible.length) return null
     const { envelope, view, scratch } = this
     if (envelope.read(visible, position + STORED_HEADER_BYTES, header.bodyBytes) !== 'ok') return null
-    const length = restoreFrame(envelope, scratch)
+    const length = restoreFrame(envelope, scratch, decompressPayload)
     if (length === null || view.parse(scratch, 0, length) !== 'ok' || view.checkPayload() !== PAYLOAD_OK) return null
+    if (envelope.codec !== CODEC_RAW) this.compressed++
     const { batchSeq, previousHash, headerHash } = view
     const { logId, slotGeneration } = header
     const bytes = storedBytesFor(header.bodyBytes)
@@ -76,18 +101,6 @@ export class StoreOnDisk extends LogOnDisk {
     if (log === null || logId !== log.logId) return false
     return batchSeq < log.cutBatchSeq || slotGeneration >= log.cutGeneration
   }
-}
-
-function newestSlot(visible: Buffer, superblock: StoreSuperblock): VolumeSlot | null {
-  const { storeUuid, slotCount } = superblock
-  let newest: VolumeSlot | null = null
-  for (let index = 0; index < slotCount; index++) {
-    for (let copy = 0; copy < VOLUME_SLOT_COPIES; copy++) {
-      const slot = decodeSlot(visible, slotPosition(superblock, index, copy), { storeUuid, copy, index })
-      if (slot?.kind === 'volume' && slot.generation > (newest?.generation ?? 0)) newest = slot
-    }
-  }
-  return newest
 }
 
 function headOf({ storeUuid }: StoreSuperblock, { incarnation, log }: VolumeSlot): LogHead {
