@@ -9,7 +9,7 @@ import { Successors } from './successors.ts'
 /** A walk begins anew after this many steps. */
 const WALK_STEPS_MAX = 250
 /** One of so many faults that are drawn happens. */
-const FAULT_ODDS = 6
+const FAULT_ODDS = 20
 
 const FAULTS: ReadonlySet<number> = new Set([
   ACTION.hostDown,
