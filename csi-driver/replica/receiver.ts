@@ -20,6 +20,8 @@ import type { ConnectionHost } from './receiver/connection-host.ts'
 import type { Refusal } from './receiver/engine-link.ts'
 import { FairWrites } from './receiver/fair-writes.ts'
 import { collectGarbage, type GarbageFinding, type GarbageRequest } from './receiver/garbage-collection.ts'
+import type { LeftCache } from './receiver/left-cache.ts'
+import { LeftCaches } from './receiver/left-caches.ts'
 import { DEADLINE_TICK_MS, RECEIVER_LIMITS, type ReceiverLimits } from './receiver/limits.ts'
 import { describeVolume, type ReceiverStatus } from './receiver/receiver-status.ts'
 import { RefusalLog } from './receiver/refusals.ts'
@@ -85,6 +87,7 @@ export class Receiver {
       refusals: new RefusalLog({ log, clock }),
       unsentBytesMax: this.limits.unsentBytesMax,
       volumes: new VolumeDirectory(this.volumeHost, this.limits.volumesMax),
+      leftCaches: new LeftCaches(ports, (buffer) => bodies.give(buffer)),
     }
   }
 
@@ -111,9 +114,23 @@ export class Receiver {
     const { listener } = this
     if (listener !== null) await new Promise<void>((resolve) => listener.close(resolve))
     const stopping: Refusal = { code: 'stopping', message: 'the peer is being stopped' }
+    this.host.leftCaches.letGoAll('the peer is being stopped')
     await Promise.all(this.host.volumes.all.map((replica) => replica.stop(stopping)))
     for (const connection of this.connections) connection.refuse(stopping)
     this.ticking?.cancel()
+  }
+
+  /**
+   * Serves a cache that an owner has left behind on this node, read-only, to the volume's new owner (rule 9). `onLetGo`
+   * runs once, when it is closed for good.
+   */
+  offerCache(cache: LeftCache, onLetGo: (reason: string) => void): void {
+    this.host.leftCaches.offer(cache, onLetGo)
+  }
+
+  /** Closes the cache of the volume that was left behind here, if there is one. */
+  letCacheGo(volumeUuid: string, reason: string): void {
+    this.host.leftCaches.letGo(volumeUuid, reason)
   }
 
   /** What the store may give up by rule 7, and why; removes it unless the run is dry. */
@@ -136,6 +153,7 @@ export class Receiver {
       bodyBytes: bodies.allocatedBytes,
       refused: Object.fromEntries(refusals.counts),
       volumes: volumes.all.filter(({ isStored }) => isStored).map((replica) => describeVolume(replica, nowMs)),
+      leftCaches: this.host.leftCaches.status(),
     }
   }
 

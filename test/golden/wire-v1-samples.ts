@@ -1,5 +1,5 @@
-// Two conversations in version 1 of the wire protocol, from fixed values: an owner that starts a log at a store and fills
-// it, and an opener that gathers it and takes it over. Every message of version 1 is in one of them. A later version gets
+// Conversations in version 1 of the wire protocol, from fixed values: an owner that starts a log at a store and fills it,
+// an opener that gathers it and takes it over, a reader of the cache that the owner before has left behind. Every message of version 1 is in one of them. A later version gets
 // samples and recordings of its own; these are never edited.
 import { BatchBuilder } from '../../csi-driver/batch/batch-builder.ts'
 import type { StoredLog } from '../../csi-driver/protocol/stored-log.ts'
@@ -14,6 +14,7 @@ const LOG_4 = '0000000000000004a1a2a3a4a5a6a7a8'
 const KEY = Buffer.from(Array.from({ length: 32 }, (_, index) => index))
 const EXPORTER_1 = Buffer.alloc(32, 0xe1)
 const EXPORTER_2 = Buffer.alloc(32, 0xe2)
+const EXPORTER_3 = Buffer.alloc(32, 0xe3)
 
 /** Two writes, a discard, a zero. */
 function rawBatch(): BatchEnvelope {
@@ -139,4 +140,42 @@ export const OPENER_CONVERSATION: readonly WireMessage[] = [
   { type: 'SEAL', predecessorOff: true },
   { type: 'SEALED', state: { promise: 4, epoch: 4, run: 1, log: PROMOTED } },
   { type: 'REFUSED', code: 'epoch-old', message: 'the store has promised itself to a newer epoch promise=5 epoch=4' },
+]
+
+export const READER_CONVERSATION: readonly WireMessage[] = [
+  {
+    type: 'HELLO',
+    ...VOLUME,
+    node: 'node-d',
+    epoch: 5,
+    run: 1,
+    purpose: 'reader',
+    proof: volumeProof(KEY, EXPORTER_3, VOLUME_UUID),
+    volumeKey: null,
+  },
+  {
+    type: 'WELCOME',
+    version: 1,
+    ...STORE,
+    incarnation: 1,
+    resource: 'flash',
+    freeBytes: 0,
+    state: { promise: 0, epoch: 0, run: 0, log: null },
+  },
+  { type: 'CACHE', registerRv: 77 },
+  { type: 'CACHE_IS', epochLeft: 4, blocks: 1_048_576, remainingMs: 599_990 },
+  { type: 'READ', number: 4_294_967_295, firstBlock: 268_435_455, count: 16 },
+  {
+    type: 'BLOCKS',
+    number: 4_294_967_295,
+    held: 0x8001,
+    hashes: [0x0123_4567, 0xfedc_ba98],
+    data: Buffer.concat([Buffer.alloc(4096, 'first block '), Buffer.alloc(4096, 'last block ')]),
+  },
+  { type: 'READ', number: 0, firstBlock: 0, count: 1 },
+  { type: 'BLOCKS', number: 0, held: 0, hashes: [], data: Buffer.alloc(0) },
+  { type: 'HEARTBEAT', number: 2 },
+  { type: 'ALIVE', number: 2 },
+  { type: 'RELEASE' },
+  { type: 'RELEASED' },
 ]

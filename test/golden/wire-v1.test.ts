@@ -1,4 +1,4 @@
-// Proves: version 1 of the wire protocol is what it was: today's code makes the recorded bytes of two conversations again,
+// Proves: version 1 of the wire protocol is what it was: today's code makes the recorded bytes of its conversations again,
 // and reads them, both sides, to the recorded text. Files are added for new versions, never edited.
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
@@ -9,7 +9,7 @@ import { encodeMessage } from '../../csi-driver/replica/wire/message-codec.ts'
 import type { MessageFrom, Side, WireMessage } from '../../csi-driver/replica/wire/messages.ts'
 import { MESSAGES_V1 } from '../../csi-driver/replica/wire/versions.ts'
 import { BatchView, PAYLOAD_OK } from '../../csi-driver/batch/batch-view.ts'
-import { OPENER_CONVERSATION, OWNER_CONVERSATION } from './wire-v1-samples.ts'
+import { OPENER_CONVERSATION, OWNER_CONVERSATION, READER_CONVERSATION } from './wire-v1-samples.ts'
 
 const STORE_BIT = 0x80
 
@@ -85,6 +85,7 @@ function decodedText(frames: readonly Buffer[]): string {
 test.each([
   ['wire-v1-owner', OWNER_CONVERSATION],
   ['wire-v1-opener', OPENER_CONVERSATION],
+  ['wire-v1-reader', READER_CONVERSATION],
 ])('%s', (name, conversation) => {
   const recording = gunzipSync(readFileSync(`test/golden/${name}.bin.gz`))
   const frames = framesIn(recording)
@@ -93,7 +94,8 @@ test.each([
 })
 
 test('every message of version 1 was recorded', () => {
-  const said = new Set([...OWNER_CONVERSATION, ...OPENER_CONVERSATION].map(({ type }) => type))
+  const all = [...OWNER_CONVERSATION, ...OPENER_CONVERSATION, ...READER_CONVERSATION]
+  const said = new Set(all.map(({ type }) => type))
   expect(MESSAGES_V1.map(([type]) => type).filter((type) => !said.has(type))).toEqual([])
 })
 

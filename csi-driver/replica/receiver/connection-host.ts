@@ -4,6 +4,7 @@ import type { EventLog } from '../../../base/log.ts'
 import type { Bytes } from '../../../base/units.ts'
 import type { WireVersions } from '../wire/versions.ts'
 import type { BodyPool } from './body-pool.ts'
+import type { LeftCaches } from './left-caches.ts'
 import type { RefusalLog } from './refusals.ts'
 import type { HeldStore } from './store-port.ts'
 import type { VolumeDirectory } from './volume-directory.ts'
@@ -20,4 +21,5 @@ export interface ConnectionHost {
   readonly unsentBytesMax: Bytes
   readonly versions: WireVersions
   readonly volumes: VolumeDirectory
+  readonly leftCaches: LeftCaches
 }

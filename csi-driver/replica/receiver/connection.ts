@@ -1,4 +1,5 @@
-// One connection of an engine: a stream, the frames on it, and its HELLO; afterwards an EngineLink of its volume.
+// One connection of an engine: a stream, the frames on it, and its HELLO; afterwards an EngineLink of its volume, or the
+// reader of a cache that was left behind (left-caches.ts).
 //
 //   greeting ──HELLO──▶ arriving ──welcome──▶ open ──────────▶ closing (nothing is delivered any more) ──▶ closed
 //      └──────────────── refuse, close, the other side's end, a deadline ──────────▲
@@ -19,11 +20,15 @@ import type { BodyInMemory, Hello, MessageFrom, StoreMessage } from '../wire/mes
 import { negotiate } from '../wire/versions.ts'
 import type { ConnectionHost } from './connection-host.ts'
 import type { EngineLink, Refusal } from './engine-link.ts'
+import type { ServedCache } from './left-caches.ts'
 import { FRAME_DEADLINE_MS, HELLO_DEADLINE_MS, IDLE_DEADLINE_MS, LINGER_MS, QUIET_DEADLINE_MS } from './limits.ts'
 import type { HeldVolume } from './store-port.ts'
 import type { VolumeReplica } from './volume-replica.ts'
 
 type Phase = 'greeting' | 'arriving' | 'open' | 'closing' | 'closed'
+
+/** What a reader is welcomed with: nothing of the store is meant. */
+const NO_VOLUME = { incarnation: 1, state: { promise: 0, epoch: 0, run: 0, log: null } }
 
 export class Connection implements EngineLink {
   readonly node: string
@@ -34,6 +39,7 @@ export class Connection implements EngineLink {
   present = true
   /** Named by its HELLO; null before. */
   replica: VolumeReplica | null = null
+  private leftCache: ServedCache | null = null
   private readonly host: ConnectionHost
   private readonly onOver: () => void
   private readonly stream: PeerStream
@@ -86,7 +92,7 @@ export class Connection implements EngineLink {
     if (late !== null) this.refuse({ code: 'bad-message', message: late })
   }
 
-  welcome({ incarnation, state }: HeldVolume): void {
+  welcome({ incarnation, state }: Pick<HeldVolume, 'incarnation' | 'state'>): void {
     if (this.phase !== 'arriving') return
     this.phase = 'open'
     this.welcomed = true
@@ -156,6 +162,14 @@ export class Connection implements EngineLink {
     }
     if (message.type === 'APPEND') this.room = null
     else if (message.type === 'HEARTBEAT') this.beats = true
+    if (this.leftCache !== null) {
+      this.leftCache.receive(this, message)
+      return
+    }
+    if (message.type === 'CACHE' || message.type === 'READ') {
+      this.refuse({ code: 'bad-message', message: `only a reader orders this type=${message.type}` })
+      return
+    }
     // The reader lets nothing but HELLO pass before a version is agreed on, which is at the welcome.
     assert(this.replica !== null && this.phase === 'open', `order in its place type=${message.type}`)
     this.replica.receive(this, message)
@@ -173,10 +187,14 @@ export class Connection implements EngineLink {
       return
     }
     this.version = version
-    this.purpose = hello.purpose
     this.epoch = hello.epoch
     this.run = hello.run
     this.phase = 'arriving'
+    if (hello.purpose === 'reader') {
+      this.greetReader(hello)
+      return
+    }
+    this.purpose = hello.purpose
     const met = this.host.volumes.meet(hello, this.stream.exporter())
     if ('code' in met) {
       this.refuse(met)
@@ -184,6 +202,16 @@ export class Connection implements EngineLink {
     }
     this.replica = met.replica
     this.host.volumes.greet(this, met)
+  }
+
+  private greetReader(hello: Hello): void {
+    const met = this.host.leftCaches.meet(this, hello, this.stream.exporter())
+    if ('code' in met) {
+      this.refuse(met)
+      return
+    }
+    this.leftCache = met
+    this.welcome(NO_VOLUME)
   }
 
   private onEnd(): void {
@@ -211,6 +239,9 @@ export class Connection implements EngineLink {
     if (this.room !== null) this.host.bodies.give(this.room)
     this.room = null
     this.replica?.lost(this)
+    const { leftCache } = this
+    this.leftCache = null
+    leftCache?.lost()
   }
 
   private roomFor(bodyBytes: Bytes): RoomForBody | 'later' {
@@ -267,7 +298,7 @@ export class Connection implements EngineLink {
   }
 
   private note(refusal: Refusal): void {
-    const volume = this.phase === 'open' ? (this.replica?.identity.volume ?? '') : ''
+    const volume = this.phase === 'open' ? this.volume : ''
     this.host.refusals.note({ node: this.node, remote: this.remote, volume }, refusal)
   }
 
@@ -284,8 +315,12 @@ export class Connection implements EngineLink {
     return waits ? `nothing came for ${idleMs} ms` : null
   }
 
-  private fields(): { volume: string; node: string; purpose: Purpose; epoch: Epoch; run: Run } {
-    const { node, purpose, epoch, run } = this
-    return { volume: this.replica?.identity.volume ?? '', node, purpose, epoch, run }
+  private get volume(): string {
+    return this.replica?.identity.volume ?? this.leftCache?.cache.volume ?? ''
+  }
+
+  private fields(): { volume: string; node: string; purpose: Hello['purpose']; epoch: Epoch; run: Run } {
+    const { node, epoch, run, volume } = this
+    return { volume, node, purpose: this.leftCache === null ? this.purpose : 'reader', epoch, run }
   }
 }

@@ -2,6 +2,7 @@
 import type { BatchSeq, Bytes, Epoch, Ms, Run, Seq } from '../../../base/units.ts'
 import { SEAL_WAIT_MS } from '../../protocol/lease-times.ts'
 import type { LogName, RefusalCode } from '../../protocol/stored-log.ts'
+import type { LeftCacheStatus } from './left-cache.ts'
 import type { VolumeCounters } from './volume-counters.ts'
 import type { VolumeReplica } from './volume-replica.ts'
 
@@ -20,6 +21,8 @@ export interface ReceiverStatus {
   /** Connections refused since the start, by code. */
   readonly refused: Readonly<Partial<Record<RefusalCode, number>>>
   readonly volumes: readonly VolumeReplicaStatus[]
+  /** Caches that owners have left behind on this node, served to their new owners. */
+  readonly leftCaches: readonly LeftCacheStatus[]
 }
 
 export interface VolumeReplicaStatus {

@@ -30,7 +30,7 @@ export interface VolumeHost {
 }
 
 /** Whatever may wait in a volume's queue, and the heartbeats that do not. */
-export type Order = Exclude<MessageFrom<'engine'>, { readonly type: 'HELLO' }>
+export type Order = Exclude<MessageFrom<'engine'>, { readonly type: 'HELLO' | 'CACHE' | 'READ' }>
 export type AppendOrder = Received<MessageOf<'APPEND'>>
 
 /** An order that the volume is carrying out, other than an APPEND. */

@@ -1,10 +1,11 @@
-// Bodies of the messages of version 1 behind the handshake, batches apart (envelope.ts). Offsets: docs/formats/wire.md.
+// Bodies of the messages of version 1 behind the handshake, apart from batches (envelope.ts) and blocks (cache-bodies.ts). Offsets: docs/formats/wire.md.
 // A later version is another file; this one stays as it is.
 import { assert } from '../../../base/assert.ts'
 import { isU53 } from '../../../base/bytes.ts'
 import { bytes, defineLayout, u64, u64big, u8, zeros } from '../../../base/layout.ts'
 import type { Bytes } from '../../../base/units.ts'
 import { LOG_NAMES_MAX, type VolumeState } from '../../protocol/stored-log.ts'
+import { blocksBody, cacheBody, cacheIsBody, readBody } from './cache-bodies.ts'
 import { type BodyCodec, demand, emptyBody, flagOf, refuse, structBody, uuidBytes, uuidOf } from './body-codec.ts'
 import type { MessageOf, MessageType } from './messages.ts'
 import {
@@ -216,4 +217,8 @@ export const BODIES_V1: Bodies = {
   PREPARED: emptyBody({ type: 'PREPARED' }),
   PROMOTED: emptyBody({ type: 'PROMOTED' }),
   STATE_IS: stateBodyOf((state) => ({ type: 'STATE_IS', state })),
+  CACHE: cacheBody,
+  CACHE_IS: cacheIsBody,
+  READ: readBody,
+  BLOCKS: blocksBody,
 }

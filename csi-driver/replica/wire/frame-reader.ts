@@ -112,7 +112,7 @@ export class FrameReader<From extends Side> {
   constructor(options: FrameReaderOptions<From>) {
     this.options = options
     this.versions = options.versions ?? WIRE_VERSIONS
-    this.small = Buffer.alloc(bodyLimits(this.versions).smallBytesMax)
+    this.small = Buffer.alloc(bodyLimits(this.versions, options.from).smallBytesMax)
     this.body = this.small
   }
 

@@ -31,7 +31,9 @@ export const REFUSAL_TEXT_BYTES_MAX: Bytes = 512
 export const HELLO_BODY = defineLayout('HELLO', {
   versionMin: u16('smallest version of the protocol that the engine speaks, at least 1'),
   versionMax: u16('largest one'),
-  purpose: u8('1 owner: writes the log; 2 opener: has claimed the epoch, seals and gathers'),
+  purpose: u8(
+    '1 owner: writes the log; 2 opener: has claimed the epoch, seals and gathers; 3 reader: of a cache left behind',
+  ),
   keyCount: u8('1 where volumeKey is given, else 0'),
   reserved: zeros(2),
   run: u32('life of the engine inside the epoch'),
@@ -58,6 +60,9 @@ export const REFUSED_BODY = defineLayout('REFUSED', {
   code: u16('why; see the table of refusals'),
   textBytes: u16('length of the text behind, at most 512'),
 })
+
+/** From 1 on. */
+const PURPOSES: readonly Hello['purpose'][] = ['owner', 'opener', 'reader']
 
 /** Numbers of the refusals on the wire; never re-used. */
 export const REFUSAL_NUMBERS: Readonly<Record<RefusalCode, number>> = {
@@ -86,7 +91,7 @@ function packHello(hello: Hello): ReturnType<typeof HELLO_BODY.decode> {
   return {
     versionMin,
     versionMax,
-    purpose: hello.purpose === 'owner' ? 1 : 2,
+    purpose: PURPOSES.indexOf(hello.purpose) + 1,
     keyCount: volumeKey === null ? 0 : 1,
     run,
     epoch,
@@ -101,7 +106,7 @@ function packHello(hello: Hello): ReturnType<typeof HELLO_BODY.decode> {
 function unpackHello(raw: ReturnType<typeof HELLO_BODY.decode>): Hello {
   const { versionMin, versionMax, purpose, epoch, run, proof, volumeKey } = raw
   demand(versionMin >= 1 && versionMin <= versionMax, `versions versionMin=${versionMin} versionMax=${versionMax}`)
-  demand(purpose === 1 || purpose === 2, `purpose=${purpose}`)
+  const named = PURPOSES[purpose - 1] ?? refuse(`purpose=${purpose}`)
   demand(epoch >= 1, `epoch=${epoch}`)
   const hasKey = flagOf(raw.keyCount, 'keyCount')
   demand(hasKey || isZero(volumeKey, 0, volumeKey.length), 'no key is all zeros')
@@ -114,7 +119,7 @@ function unpackHello(raw: ReturnType<typeof HELLO_BODY.decode>): Hello {
     node: nameOf(raw.node, NODE_NAME_PATTERN, 'node'),
     epoch,
     run,
-    purpose: purpose === 1 ? 'owner' : 'opener',
+    purpose: named,
     proof,
     volumeKey: hasKey ? volumeKey : null,
   }

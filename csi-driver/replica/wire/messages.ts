@@ -1,10 +1,10 @@
 // The messages between an engine and a replica store: what they carry, their limits, nothing about bytes. Encoded by
 // message-codec.ts in the frames of frame.ts; described with every offset in docs/formats/wire.md.
 //
-//   engine ─▶ store   HELLO APPEND TRIM HEARTBEAT RELEASE LEARN SEAL FETCH PREPARE PROMOTE STATE
+//   engine ─▶ store   HELLO APPEND TRIM HEARTBEAT RELEASE LEARN SEAL FETCH PREPARE PROMOTE STATE CACHE READ
 //   store ─▶ engine   WELCOME REFUSED APPENDED TRIMMED ALIVE RELEASED LEARNING SEALED SEAL_WAIT BATCH FETCH_END
-//                     PREPARED PROMOTED STATE_IS
-import type { BatchSeq, Bytes, Epoch, Ms, Run } from '../../../base/units.ts'
+//                     PREPARED PROMOTED STATE_IS CACHE_IS BLOCKS
+import type { BatchSeq, BlockNumber, Bytes, Epoch, Ms, Run } from '../../../base/units.ts'
 import type { LogBegin, LogName, RefusalCode, VolumeState } from '../../protocol/stored-log.ts'
 
 export interface Hello {
@@ -16,8 +16,11 @@ export interface Hello {
   readonly node: string
   readonly epoch: Epoch
   readonly run: Run
-  /** owner: writes the log. opener: has claimed the epoch, seals and gathers. */
-  readonly purpose: 'owner' | 'opener'
+  /**
+   * owner: writes the log. opener: has claimed the epoch, seals and gathers. reader: reads from the cache that the owner
+   * before has left behind on this node; it has nothing to do with the store's log of the volume.
+   */
+  readonly purpose: 'owner' | 'opener' | 'reader'
   /** HMAC-SHA256, 32 bytes; see volume-proof.ts. */
   readonly proof: Buffer
   /** 32 bytes in the first HELLO of a volume that the store may not know; null otherwise. */
@@ -77,6 +80,9 @@ export type EngineMessage =
     }
   | { readonly type: 'PROMOTE'; readonly logUuid: string }
   | { readonly type: 'STATE' }
+  /** Is the cache here that was left behind when the register had this version? */
+  | { readonly type: 'CACHE'; readonly registerRv: number }
+  | { readonly type: 'READ'; readonly number: number; readonly firstBlock: BlockNumber; readonly count: number }
 
 export type StoreMessage =
   | {
@@ -103,6 +109,17 @@ export type StoreMessage =
   | { readonly type: 'PREPARED' }
   | { readonly type: 'PROMOTED' }
   | { readonly type: 'STATE_IS'; readonly state: VolumeState }
+  | { readonly type: 'CACHE_IS'; readonly epochLeft: Epoch; readonly blocks: number; readonly remainingMs: Ms }
+  | {
+      readonly type: 'BLOCKS'
+      readonly number: number
+      /** Bit i: block firstBlock + i of the READ is here. */
+      readonly held: number
+      /** Of each block that is here, in order: xxHash64, its low 32 bits. */
+      readonly hashes: readonly number[]
+      /** 4096 bytes of each. */
+      readonly data: Buffer
+    }
 
 export type WireMessage = EngineMessage | StoreMessage
 export type MessageType = WireMessage['type']

@@ -69,6 +69,8 @@ export const MESSAGES_V1: readonly (readonly [type: MessageType, code: number, b
   ['PREPARE', 9, BODIES_V1.PREPARE],
   ['PROMOTE', 10, BODIES_V1.PROMOTE],
   ['STATE', 11, BODIES_V1.STATE],
+  ['CACHE', 12, BODIES_V1.CACHE],
+  ['READ', 13, BODIES_V1.READ],
   ['APPENDED', 131, BODIES_V1.APPENDED],
   ['TRIMMED', 132, BODIES_V1.TRIMMED],
   ['ALIVE', 133, BODIES_V1.ALIVE],
@@ -81,6 +83,8 @@ export const MESSAGES_V1: readonly (readonly [type: MessageType, code: number, b
   ['PREPARED', 140, BODIES_V1.PREPARED],
   ['PROMOTED', 141, BODIES_V1.PROMOTED],
   ['STATE_IS', 142, BODIES_V1.STATE_IS],
+  ['CACHE_IS', 143, BODIES_V1.CACHE_IS],
+  ['BLOCKS', 144, BODIES_V1.BLOCKS],
 ]
 
 export const WIRE_VERSIONS: WireVersions = new Map([[1, defineVersion(1, MESSAGES_V1)]])
@@ -98,9 +102,10 @@ export function negotiate(
   return common.length === 0 ? null : Math.max(...common)
 }
 
-/** Limits of any body in a table of versions. */
-export function bodyLimits(versions: WireVersions): { readonly smallBytesMax: Bytes } {
+/** Limits of any body that a side sends, in a table of versions. */
+export function bodyLimits(versions: WireVersions, from: Side): { readonly smallBytesMax: Bytes } {
   const tables = [HANDSHAKE, ...versions.values()]
-  const small = tables.flatMap(({ byCode }) => [...byCode.values()]).filter((kind) => kind.body !== null)
+  const kinds = tables.flatMap(({ byCode }) => [...byCode.values()])
+  const small = kinds.filter((kind) => kind.body !== null && kind.from === from)
   return { smallBytesMax: Math.max(...small.map((kind) => kind.bytesMax)) }
 }

@@ -31,6 +31,7 @@ export function peerStatus(volumes: readonly VolumeLine[]): PeerStatus {
       bodyBytes: 0,
       refused: { proof: 2, gap: 3 },
       volumes,
+      leftCaches: [],
     },
     ...{ listen: '10.0.0.2:7070', path: '/var/store', pid: 7, version: '0.1.0', uptimeSeconds: 60, register: null },
     ...{ certificateEnd: new Date(1_800_000_000_000).toISOString(), tlsRefused: 0 },

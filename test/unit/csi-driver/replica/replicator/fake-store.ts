@@ -230,6 +230,7 @@ class FakeConnection {
   private hello(message: Hello): void {
     const { store, stream } = this
     const { purpose, epoch, run, proof, volumeUuid } = message
+    if (purpose === 'reader') return this.refuse('not-held', 'no cache was left behind here')
     const key = store.volumeKey ?? message.volumeKey
     const isRight = key !== null && proofMatches(proof, key, stream.exporter(), volumeUuid)
     const { then, label } = table.helloDecision(

@@ -23,7 +23,7 @@ import {
 } from './wire-kit.ts'
 
 const H = FRAME_HEADER.offsets
-const SMALL_BYTES = bodyLimits(WIRE_VERSIONS).smallBytesMax
+const SMALL_BYTES = bodyLimits(WIRE_VERSIONS, 'engine').smallBytesMax
 const pieces = fc.array(fc.integer({ min: 1, max: 500 }), { minLength: 1, maxLength: 6 })
 
 function appendOf(bytes: number, batchSeq = 17): WireMessage {

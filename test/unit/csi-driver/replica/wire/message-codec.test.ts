@@ -14,6 +14,12 @@ import {
   SEAL_BODY,
   SEAL_WAIT_BODY,
 } from '../../../../../csi-driver/replica/wire/bodies-v1.ts'
+import {
+  BLOCKS_BODY,
+  CACHE_BODY,
+  CACHE_IS_BODY,
+  READ_BODY,
+} from '../../../../../csi-driver/replica/wire/cache-bodies.ts'
 import { ENVELOPE, ENVELOPE_BYTES_MAX } from '../../../../../csi-driver/replica/wire/envelope.ts'
 import { FRAME_HEADER } from '../../../../../csi-driver/replica/wire/frame.ts'
 import { KEPT_BYTES_MAX } from '../../../../../csi-driver/replica/wire/frame-reader.ts'
@@ -82,6 +88,8 @@ test.each<[string, WireMessage]>([
   ['number', { type: 'TRIM', batchSeq: -1 }],
   ['fraction', { type: 'APPENDED', batchSeq: 1.5 }],
   ['names', { type: 'LEARN', lineage: [], begin: { batchSeq: 1, seq: 1, previousHash: 0n }, logBytes: 1 }],
+  ['more blocks than a READ may ask for', { type: 'READ', number: 1, firstBlock: 0, count: 17 }],
+  ['a block without its hash', { type: 'BLOCKS', number: 1, held: 1, hashes: [], data: Buffer.alloc(4096) }],
   ['uuid', { type: 'PROMOTE', logUuid: 'x' }],
   ['volume', { ...HELLO, type: 'HELLO', volume: '../x' } as WireMessage],
 ])('asserts: %s', (_name, message) => {
@@ -96,8 +104,9 @@ test('asserts that the version has the message', () => {
 test('the document shows the declared tables', () => {
   const page = readFileSync('docs/formats/wire.md', 'utf8')
   const bodies = [BATCH_NUMBER_BODY, BEAT_BODY, LEARN_BODY, SEAL_BODY, SEAL_WAIT_BODY, FETCH_BODY, FETCH_END_BODY]
+  const cache = [CACHE_BODY, CACHE_IS_BODY, READ_BODY, BLOCKS_BODY]
   const structs = [FRAME_HEADER, HELLO_BODY, WELCOME_BODY, REFUSED_BODY, VOLUME_STATE, LOG_NAME, ENVELOPE, PREPARE_BODY]
-  for (const layout of [...bodies, ...structs, PROMOTE_BODY]) expect(page).toContain(layout.dump())
+  for (const layout of [...bodies, ...cache, ...structs, PROMOTE_BODY]) expect(page).toContain(layout.dump())
   for (const [code, number] of Object.entries(REFUSAL_NUMBERS)) expect(page).toContain(`\n| ${number} | ${code} | `)
   for (const table of [HANDSHAKE, ...WIRE_VERSIONS.values()]) {
     for (const { code, type, from, bytesMin, bytesMax } of table.byCode.values()) {
@@ -105,7 +114,8 @@ test('the document shows the declared tables', () => {
       expect(page).toContain(`\n| ${code} | ${type} | ${from} | ${table.number} | ${length} | `)
     }
   }
-  for (const limit of [ENVELOPE_BYTES_MAX, bodyLimits(WIRE_VERSIONS).smallBytesMax, KEPT_BYTES_MAX, LOG_NAMES_MAX]) {
+  const small = (['engine', 'store'] as const).map((from) => bodyLimits(WIRE_VERSIONS, from).smallBytesMax)
+  for (const limit of [ENVELOPE_BYTES_MAX, ...small, KEPT_BYTES_MAX, LOG_NAMES_MAX]) {
     expect(page).toContain(` | ${limit} |\n`)
   }
 })

@@ -40,7 +40,7 @@ const heartbeatV2: BodyCodec<HeartbeatV2> = structBody(
 const V2 = defineVersion(2, [
   ...MESSAGES_V1.filter(([type]) => type !== 'HEARTBEAT'),
   ['HEARTBEAT', 4, heartbeatV2],
-  ['PAUSE', 12, emptyBody({ type: 'PAUSE' }) as unknown as BodyCodec],
+  ['PAUSE', 99, emptyBody({ type: 'PAUSE' }) as unknown as BodyCodec],
 ])
 const BOTH: WireVersions = new Map([...WIRE_VERSIONS, [2, V2]])
 const ONLY_2: WireVersions = new Map([[2, V2]])

@@ -2,6 +2,7 @@
 // reader that counts sequences, and chunkings of a stream.
 import fc from 'fast-check'
 import { crc32 } from '../../../../../base/crc32.ts'
+import { BLOCK_BYTES } from '../../../../../base/units.ts'
 import { xxhash64 } from '../../../../../base/xxhash64.ts'
 import { BatchBuilder } from '../../../../../csi-driver/batch/batch-builder.ts'
 import { BATCH_RECORDS_MAX, HEADER_BLOCK_BYTES, headerBlocksFor } from '../../../../../csi-driver/batch/batch-format.ts'
@@ -13,6 +14,7 @@ import {
   FrameReader,
   type FrameReaderOptions,
 } from '../../../../../csi-driver/replica/wire/frame-reader.ts'
+import { READ_BLOCKS_MAX } from '../../../../../csi-driver/replica/wire/cache-bodies.ts'
 import { REFUSAL_NUMBERS } from '../../../../../csi-driver/replica/wire/handshake-bodies.ts'
 import { encodeMessage } from '../../../../../csi-driver/replica/wire/message-codec.ts'
 import type {
@@ -106,6 +108,15 @@ const batch = fc
       : raw
   })
 
+/** Any held blocks of a READ, with any hashes. */
+const blocks = fc
+  .record({ number: u32, held: fc.nat(2 ** READ_BLOCKS_MAX - 1), fill: u32 })
+  .map(({ number, held, fill }) => {
+    const count = [...held.toString(2)].filter((bit) => bit === '1').length
+    const hashes = Array.from({ length: count }, (_, index) => (fill + index) >>> 0)
+    return { type: 'BLOCKS' as const, number, held, hashes, data: Buffer.alloc(count * BLOCK_BYTES, `block ${fill} `) }
+  })
+
 const type = <const Type extends string>(name: Type) => fc.constant(name)
 const numbered = <const Type extends string>(name: Type) => fc.record({ type: type(name), batchSeq: u53 })
 
@@ -126,6 +137,8 @@ export const engineMessage: fc.Arbitrary<Exclude<EngineMessage, { type: 'HELLO' 
   }),
   fc.record({ type: type('PROMOTE'), logUuid: uuid }),
   fc.record({ type: type('STATE') }),
+  fc.record({ type: type('CACHE'), registerRv: positive }),
+  fc.record({ type: type('READ'), number: u32, firstBlock: u53, count: fc.integer({ min: 1, max: READ_BLOCKS_MAX }) }),
 )
 
 export const hello = fc
@@ -138,7 +151,7 @@ export const hello = fc
     node,
     epoch: positive,
     run: u32,
-    purpose: fc.constantFrom('owner' as const, 'opener' as const),
+    purpose: fc.constantFrom('owner' as const, 'opener' as const, 'reader' as const),
     proof: bytesOf(32),
     volumeKey: fc.option(bytesOf(32)),
   })
@@ -175,6 +188,8 @@ export const storeMessage: fc.Arbitrary<Exclude<StoreMessage, { type: 'WELCOME' 
   fc.record({ type: type('PREPARED') }),
   fc.record({ type: type('PROMOTED') }),
   fc.record({ type: type('STATE_IS'), state }),
+  fc.record({ type: type('CACHE_IS'), epochLeft: u53, blocks: u53, remainingMs: u53 }),
+  blocks,
 )
 
 export const WELCOME: StoreMessage = {
