@@ -1,42 +1,39 @@
 // A volume of the product as a subject, served by the command that users type, with what a measurement needs of it:
 // the data set in the read cache, nothing dirty, hits and misses, memory.
-import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { readFile, rm } from 'node:fs/promises'
-import path from 'node:path'
-import { createInterface } from 'node:readline'
-import { productRoot } from '../../csi-driver/cli/product.ts'
+import { rm } from 'node:fs/promises'
 import { runDirectory, volumeLockFile } from '../../csi-driver/holder/run-directory.ts'
 import type { VolumeStatus } from '../../csi-driver/observe/status.ts'
 import { fioArguments, runProgram } from './fio.ts'
+import { FOREBAY, ForebayProcess, HERE, type On, residentMiB } from './forebay-process.ts'
 import type { Scaffold } from './scaffold.ts'
-import type { Subject, SubjectName } from './subjects.ts'
 
-const FOREBAY = path.join(productRoot(), 'bin', 'forebay')
-const STOP_WAIT_MS = 20_000
 /** Passes over the whole data set until one of them meets no miss. */
 const WARM_PASSES_MAX = 8
+const WRITE_BACK_LIMIT_MS = 60_000
 
 export interface VolumeOptions {
-  readonly name: SubjectName
-  readonly title: string
+  /** Becomes a part of the volume's name. */
+  readonly name: string
   readonly backing: string
   readonly cache: string
   readonly cacheMiB: number
   readonly resource: 'flash' | 'memory'
-  readonly busyPollMicros: number
   readonly stateDirectory: string
+  readonly busyPollMicros?: number
+  /** More settings: the copies that it has, and so on. */
+  readonly flags?: readonly string[]
+  /** Another host than this machine, which takes away itself what a killed volume leaves. */
+  readonly on?: On
 }
 
 export class ForebayVolume {
   readonly volume: string
+  device = ''
   private readonly scaffold: Scaffold
   private readonly options: VolumeOptions
-  private child: ChildProcess | null = null
-  private ended: Promise<unknown> = Promise.resolve()
-  private said = ''
-  private device = ''
-  private enginePid = 0
+  private process: ForebayProcess | null = null
+  private enginePidSeen = 0
   private holderPid = 0
 
   constructor(scaffold: Scaffold, options: VolumeOptions) {
@@ -46,27 +43,46 @@ export class ForebayVolume {
   }
 
   /** Serves the volume; it is stopped with the scaffold. */
-  async serve(): Promise<Subject> {
-    const { options, scaffold } = this
-    const child = spawn(FOREBAY, this.words(), { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
-    this.child = child
-    this.ended = new Promise((resolve) => child.on('close', resolve))
-    scaffold.later(`volume ${this.volume}`, () => this.takeDown())
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.said = (this.said + text).slice(-4000)))
-    this.device = await this.ready(child)
-    const { enginePid, holderPid } = await this.status()
-    this.enginePid = enginePid ?? 0
-    this.holderPid = holderPid ?? 0
-    const { name, title, busyPollMicros } = options
-    return { name, title, target: this.device, serverPid: () => this.enginePid, busyPollMicros }
+  async serve(): Promise<void> {
+    await this.start('serve')
   }
 
-  private words(): string[] {
-    const { backing, cache, cacheMiB, resource, busyPollMicros } = this.options
+  /** The same for a volume that another host owned. */
+  async takeOver(fenceCommand: string): Promise<void> {
+    await this.start('takeover', ['--fence-command', fenceCommand])
+  }
+
+  /** Of the engine that `serve` has started; another one is a failure (see status). */
+  get enginePid(): number {
+    return this.enginePidSeen
+  }
+
+  /** The newest of its event log. */
+  get said(): string {
+    return this.process?.said ?? ''
+  }
+
+  private async start(command: 'serve' | 'takeover', more: readonly string[] = []): Promise<void> {
+    const { options, scaffold } = this
+    if (options.on === undefined) scaffold.later(`volume ${this.volume}`, () => this.forget())
+    this.process = new ForebayProcess(scaffold, [command, this.volume, ...this.flags(), ...more], options.on)
+    const { device = '' } = await this.process.ready()
+    this.device = device
+  }
+
+  /** Learns the processes of the volume; from now on another engine is a failure. */
+  async know(): Promise<void> {
+    const { enginePid, holderPid } = await this.status()
+    this.enginePidSeen = enginePid ?? 0
+    this.holderPid = holderPid ?? 0
+  }
+
+  private flags(): string[] {
+    const { backing, cache, cacheMiB, resource, busyPollMicros = 0, flags = [] } = this.options
     return [
-      ...['serve', this.volume, '--backing', backing, '--cache', cache, '--cache-size', `${cacheMiB}MiB`],
+      ...['--backing', backing, '--cache', cache, '--cache-size', `${cacheMiB}MiB`, '--log-format', 'json'],
       ...['--resource', resource, ...(resource === 'memory' ? ['--allow-volatile'] : [])],
-      ...['--busy-poll', String(busyPollMicros), '--output', 'json', ...this.stateWords],
+      ...['--busy-poll', String(busyPollMicros), '--output', 'json', ...this.stateWords, ...flags],
     ]
   }
 
@@ -74,23 +90,15 @@ export class ForebayVolume {
     return ['--state-dir', this.options.stateDirectory]
   }
 
-  private ready(child: ChildProcess): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const interrupt = (): void => reject(new Error('interrupted'))
-      this.scaffold.signal.addEventListener('abort', interrupt, { once: true })
-      child.once('error', reject)
-      child.once('close', () => reject(new Error(`forebay serve ended before it was ready:\n${this.said}`)))
-      if (child.stdout === null) return
-      createInterface({ input: child.stdout }).on('line', (line) => {
-        const event = JSON.parse(line) as { readonly event: string; readonly device: string }
-        if (event.event === 'ready') resolve(event.device)
-      })
-    })
+  private command(...words: readonly string[]): Promise<string> {
+    const { on = HERE } = this.options
+    const [program = '', ...args] = on([FOREBAY, ...words, ...this.stateWords])
+    return runProgram(program, args, this.scaffold.signal)
   }
 
   async status(): Promise<VolumeStatus> {
-    const words = ['status', this.volume, '--output', 'json', ...this.stateWords]
-    const [status] = JSON.parse(await runProgram(FOREBAY, words)) as readonly VolumeStatus[]
+    const text = await this.command('status', this.volume, '--output', 'json')
+    const [status] = JSON.parse(text) as readonly VolumeStatus[]
     if (status?.state !== 'serving') throw new Error(`volume ${this.volume} is ${status?.state ?? 'gone'}`)
     if (this.enginePid !== 0 && status.enginePid !== this.enginePid) {
       throw new Error(`the engine of ${this.volume} was started again:\n${this.said}`)
@@ -100,7 +108,7 @@ export class ForebayVolume {
 
   /** Returns when nothing is dirty. */
   async drain(): Promise<void> {
-    await runProgram(FOREBAY, ['drain', this.volume, ...this.stateWords], this.scaffold.signal)
+    await this.command('drain', this.volume)
   }
 
   /** Writes every block of the data set once and makes it clean. */
@@ -136,37 +144,26 @@ export class ForebayVolume {
     return { engineMiB, holderMiB }
   }
 
-  private async takeDown(): Promise<void> {
-    const { child, volume } = this
-    if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null) {
-      const timer = setTimeout(() => this.kill(), STOP_WAIT_MS)
-      // Twice: what is dirty is thrown away with the cache.
-      child.kill('SIGTERM')
-      await new Promise((resolve) => setTimeout(resolve, 100))
-      child.kill('SIGTERM')
-      await this.ended
-      clearTimeout(timer)
-    }
-    const directory = runDirectory(volume)
+  /** In write-back, and with `copies` copies on other hosts. */
+  async untilWriteBack(copies: number): Promise<void> {
+    await this.scaffold.until(`${this.volume} in write-back with ${copies} copies`, WRITE_BACK_LIMIT_MS, async () => {
+      const { effectiveWritePolicy, inSync } = await this.status()
+      return effectiveWritePolicy === 'write-back' && inSync.length === copies + 1
+    })
+  }
+
+  /** Idempotent; what is dirty stays in the cache. */
+  async stop(): Promise<void> {
+    await this.process?.stop()
+  }
+
+  /** What it leaves on this machine. */
+  private async forget(): Promise<void> {
+    const directory = runDirectory(this.volume)
     if (existsSync(directory)) {
       await runProgram(FOREBAY, ['cleanup', directory])
       await rm(directory, { recursive: true, force: true })
     }
-    await rm(volumeLockFile(volume), { force: true })
+    await rm(volumeLockFile(this.volume), { force: true })
   }
-
-  private kill(): void {
-    for (const pid of [this.child?.pid ?? 0, this.enginePid]) {
-      try {
-        if (pid > 0) process.kill(pid, 'SIGKILL')
-      } catch {
-        // It has ended by itself.
-      }
-    }
-  }
-}
-
-async function residentMiB(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/status`, 'utf8')
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1] ?? Number.NaN) / 1024
 }

@@ -1,5 +1,6 @@
 // The results as a Markdown page for the terminal: the machine, the ratios with their targets, the rows.
-import { ABSOLUTE_TARGETS, isReached, RATIO_RULES, type Results, type Spread, type Target } from './report.ts'
+import type { Results, Spread, Table } from './report.ts'
+import { ALL_TARGETS, isReached, type Target } from './targets.ts'
 
 function figure(value: number): string {
   if (!Number.isFinite(value)) return '-'
@@ -16,16 +17,27 @@ function line(cells: readonly string[]): string {
 }
 
 function targetLine(target: Target, results: Results): string {
-  const value = results.ratios[target.key] ?? Number.NaN
+  const value = results.ratios[target.key] ?? null
   const spread = results.ratioSpreads[target.key]
-  const sign = target.bound === 'at least' ? '≥' : '≤'
-  return line([
-    `\`${target.key}\``,
-    target.meaning.replaceAll('|', String.raw`\|`),
-    spread === undefined ? figure(value) : withSpread({ median: value, min: spread[0], max: spread[1] }),
-    `${sign} ${target.value}`,
-    isReached(target, value) ? 'yes' : '**no**',
-  ])
+  const shown =
+    value === null
+      ? '-'
+      : spread === undefined
+        ? figure(value)
+        : withSpread({ median: value, min: spread[0], max: spread[1] })
+  const [sign, reached] =
+    target.bound === 'none'
+      ? ['-', '-']
+      : [
+          `${target.bound === 'at least' ? '≥' : '≤'} ${target.value}`,
+          value === null ? '-' : isReached(target, value) ? 'yes' : '**no**',
+        ]
+  return line([`\`${target.key}\``, target.meaning.replaceAll('|', String.raw`\|`), shown, sign, reached])
+}
+
+function tableLines({ title, columns, lines }: Table): string[] {
+  const shown = lines.map((cells) => line(cells.map((cell) => (typeof cell === 'number' ? figure(cell) : cell))))
+  return ['', `${title}:`, '', line(columns), line(columns.map(() => '---')), ...shown]
 }
 
 export function markdownOf(results: Results): string {
@@ -35,7 +47,7 @@ export function markdownOf(results: Results): string {
     '',
     line(['key', 'figure', 'median (least–greatest)', 'target', 'reached']),
     line(['---', '---', '---:', '---:', '---']),
-    ...[...RATIO_RULES, ...ABSOLUTE_TARGETS].map((target) => targetLine(target, results)),
+    ...ALL_TARGETS.map((target) => targetLine(target, results)),
     '',
     line(['workload', 'subject', 'IOPS', 'p50 µs', 'p99 µs', 'p99.9 µs', 'CPU µs per I/O']),
     line(['---', '---', '---:', '---:', '---:', '---:', '---:']),
@@ -50,6 +62,7 @@ export function markdownOf(results: Results): string {
         row.cpuMicros === null ? '-' : withSpread(row.cpuMicros),
       ]),
     ),
+    ...results.tables.flatMap((table) => tableLines(table)),
     '',
   ].join('\n')
 }

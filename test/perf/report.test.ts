@@ -2,8 +2,9 @@
 // kept of fio's report.
 import { fioArguments, parseFio } from './fio.ts'
 import { markdownOf } from './markdown.ts'
-import { ABSOLUTE_TARGETS, isReached, median, RATIO_RULES, ratiosOf, rowsOf, type Sample, spreadOf } from './report.ts'
+import { joined, median, type PartResult, ratiosOf, rowsOf, type Sample, spreadOf } from './report.ts'
 import type { SubjectName } from './subjects.ts'
+import { ALL_TARGETS, isReached, RATIO_RULES } from './targets.ts'
 
 type Figures = Pick<Sample, 'iops' | 'p50Micros' | 'cpuMicros'>
 
@@ -33,6 +34,9 @@ function roundOf(round: number, slower = 1): Sample[] {
     sample('cacheFile', 'read', 32, cpuLess(60_000, 500)),
     sample('cacheDisk', 'read', 1, cpuLess(11_000, 80)),
     sample('cacheDisk', 'write', 1, cpuLess(900, 1050)),
+    sample('replicated', 'write', 1, served(500, 1820, 80)),
+    sample('replicated', 'write', 32, served(9600, 3100, 40)),
+    sample('tlsRoundTrip', 'write', 1, cpuLess(9000, 80)),
   ].map((one) => ({ ...one, round }))
 }
 
@@ -48,7 +52,7 @@ describe('median and spread', () => {
 
 describe('ratios', () => {
   test('are ours over theirs, as the design defines each', () => {
-    const { ratios } = ratiosOf(roundOf(1))
+    const { ratios } = ratiosOf(roundOf(1), RATIO_RULES)
     expect(ratios['readHitQd32']).toBeCloseTo(95 / 100)
     expect(ratios['readHitQd1P50']).toBeCloseTo(60 / 40)
     expect(ratios['readHitQd1P50Polling']).toBeCloseTo(30 / 20)
@@ -57,19 +61,20 @@ describe('ratios', () => {
     expect(ratios['flashReadHitQd32']).toBeCloseTo(30 / 60)
     expect(ratios['localWriteQd1P50']).toBeCloseTo(1320 / (50 + 1050))
     expect(ratios['localWriteQd32']).toBeCloseTo(16 / 80)
+    expect(ratios['replicatedQd1P50']).toBeCloseTo(1820 / (1320 + 80))
+    expect(ratios['replicatedQd32']).toBeCloseTo(9.6 / 16)
   })
 
   test('are taken of medians; their spread goes round by round', () => {
-    const { ratios, ratioSpreads } = ratiosOf([...roundOf(1, 1), ...roundOf(2, 4), ...roundOf(3, 2)])
+    const { ratios, ratioSpreads } = ratiosOf([...roundOf(1, 1), ...roundOf(2, 4), ...roundOf(3, 2)], RATIO_RULES)
     expect(ratios['readHitQd1P50']).toBeCloseTo(120 / 40)
     expect(ratioSpreads['readHitQd1P50']).toEqual([1.5, 6])
     expect(ratioSpreads['localWriteQd32']).toEqual([0.2, 0.2])
   })
 
   test('do not come out of a run that left something out', () => {
-    expect(() => ratiosOf(roundOf(1).filter(({ subject }) => subject !== 'cacheDisk'))).toThrow(
-      'no sample of cacheDisk',
-    )
+    const samples = roundOf(1).filter(({ subject }) => subject !== 'cacheDisk')
+    expect(() => ratiosOf(samples, RATIO_RULES)).toThrow('no sample of cacheDisk')
   })
 
   test('reach their target at the bound itself', () => {
@@ -78,34 +83,44 @@ describe('ratios', () => {
     expect(isReached({ bound: 'at most', value: 1.15 }, 1.15)).toBe(true)
     expect(isReached({ bound: 'at most', value: 1.15 }, 1.16)).toBe(false)
     expect(isReached({ bound: 'at most', value: 1.15 }, Number.NaN)).toBe(false)
+    expect(isReached({ bound: 'none', value: 0 }, 17)).toBe(true)
   })
 })
 
 describe('rows', () => {
   test('gather the rounds of one subject under one workload', () => {
     const rows = rowsOf([...roundOf(1, 1), ...roundOf(2, 3)])
-    expect(rows).toHaveLength(15)
+    expect(rows).toHaveLength(18)
     const row = rows.find(({ subject, workload }) => subject === 'memory' && workload === '4 KiB random read QD1')
     expect(row).toMatchObject({ rounds: 2, p50Micros: { median: 120, min: 60, max: 180 }, cpuMicros: { median: 9 } })
     expect(rows.find(({ subject }) => subject === 'cacheFile')?.cpuMicros).toBeNull()
   })
 })
 
+const KEYS = ALL_TARGETS.map(({ key }) => key)
+
+test('what was not measured is null; the parts of a run are joined', () => {
+  const one: PartResult = { ratios: { readHitQd32: 0.5 }, ratioSpreads: { readHitQd32: [0.4, 0.6] } }
+  const table = { title: 'Pauses', columns: ['round'], lines: [[1]] }
+  const other: PartResult = { ratios: { holderRssMiB: 1.5 }, ratioSpreads: {}, tables: [table] }
+  const { ratios, ratioSpreads, tables, rows } = joined([one, other], KEYS)
+  expect(Object.keys(ratios).toSorted()).toEqual(KEYS.toSorted())
+  expect(ratios).toMatchObject({ readHitQd32: 0.5, holderRssMiB: 1.5, readHitCpu: null })
+  expect({ ratioSpreads, tables, rows }).toEqual({ ratioSpreads: one.ratioSpreads, tables: [table], rows: [] })
+})
+
 test('the table names the machine and sets every target beside its figure', () => {
   const samples = roundOf(1)
-  const { ratios, ratioSpreads } = ratiosOf(samples)
-  const absolutes = { engineRssMiB: 95, holderRssMiB: 1.5, bytesPerCachedBlock: 30 }
-  const results = {
-    machine: { cpu: 'Abacus', cores: 2 },
-    rows: rowsOf(samples),
-    ratios: { ...ratios, ...absolutes },
-    ratioSpreads,
-  }
-  const text = markdownOf(results)
+  const absolutes = { ratios: { engineRssMiB: 95, holderRssMiB: 1.5 }, ratioSpreads: {} }
+  const tables = [{ title: 'Pauses', columns: ['round', 'seconds'], lines: [[1, 0.25]] }]
+  const rounds = { ...ratiosOf(samples, RATIO_RULES), rows: rowsOf(samples), tables }
+  const text = markdownOf({ machine: { cpu: 'Abacus', cores: 2 }, ...joined([rounds, absolutes], KEYS) })
   expect(text).toContain('cpu Abacus; cores 2')
-  for (const { key } of [...RATIO_RULES, ...ABSOLUTE_TARGETS]) expect(text).toContain(`| \`${key}\` |`)
+  for (const key of KEYS) expect(text).toContain(`| \`${key}\` |`)
   expect(text).toMatch(/`readHitQd32`.* \| ≥ 0\.9 \| yes \|/)
   expect(text).toMatch(/`engineRssMiB`.* \| 95\.0 \| ≤ 90 \| \*\*no\*\* \|/)
+  expect(text).toMatch(/`bytesPerCachedBlock`.* \| - \| ≤ 32 \| - \|/)
+  expect(text).toContain('Pauses:\n\n| round | seconds |\n| --- | --- |\n| 1.00 | 0.25 |\n')
 })
 
 describe('fio', () => {

@@ -1,7 +1,8 @@
-// From samples to rows, ratios and the table: pure arithmetic. A ratio is taken of medians; its spread is that of the
+// From samples to rows, ratios and results: pure arithmetic. A ratio is taken of medians; its spread is that of the
 // same ratio taken round by round, which is fair because the subjects take turns within a round.
 import type { Direction, FioResult } from './fio.ts'
 import type { SubjectName } from './subjects.ts'
+import type { RatioRule } from './targets.ts'
 
 /** One fio run. */
 export interface Sample extends FioResult {
@@ -39,110 +40,34 @@ export interface Row {
   readonly othersShare: Spread
 }
 
-/** Figures that are no ratio but stand beside them. */
-export interface Absolutes {
-  /** Resident, with the index of the cached blocks taken off. */
-  readonly engineRssMiB: number
-  readonly engineRssWithIndexMiB: number
-  readonly holderRssMiB: number
-  readonly bytesPerCachedBlock: number
+/** A table that a part prints beside its figures. */
+export interface Table {
+  readonly title: string
+  readonly columns: readonly string[]
+  readonly lines: readonly (readonly (string | number)[])[]
 }
 
-export interface Target {
-  readonly key: string
-  readonly meaning: string
-  readonly bound: 'at least' | 'at most'
-  readonly value: number
+/** What one part of the bench has found. */
+export interface PartResult {
+  /** By the keys of targets.ts. */
+  readonly ratios: Readonly<Record<string, number>>
+  /** Least and greatest of each ratio over the rounds. */
+  readonly ratioSpreads: Readonly<Record<string, readonly [number, number]>>
+  readonly rows?: readonly Row[]
+  readonly tables?: readonly Table[]
 }
 
 export interface Results {
   readonly machine: Readonly<Record<string, string | number>>
   readonly rows: readonly Row[]
-  readonly ratios: Readonly<Record<string, number>>
-  /** Least and greatest of each ratio over the rounds. */
+  /** Null: not measured in this run. */
+  readonly ratios: Readonly<Record<string, number | null>>
   readonly ratioSpreads: Readonly<Record<string, readonly [number, number]>>
+  readonly tables: readonly Table[]
 }
 
-type Median = (subject: SubjectName, direction: Direction, queueDepth: number) => Sample
-
-interface RatioRule extends Target {
-  readonly of: (pick: Median) => number
-}
-
-const cpu = (sample: Sample): number => sample.cpuMicros ?? Number.NaN
-
-export const RATIO_RULES: readonly RatioRule[] = [
-  {
-    key: 'readHitQd32',
-    meaning: 'read hit in memory, QD32: IOPS / floor',
-    bound: 'at least',
-    value: 0.9,
-    of: (pick) => pick('memory', 'read', 32).iops / pick('floor', 'read', 32).iops,
-  },
-  {
-    key: 'readHitQd1P50',
-    meaning: 'read hit in memory, QD1: p50 / floor',
-    bound: 'at most',
-    value: 1.15,
-    of: (pick) => pick('memory', 'read', 1).p50Micros / pick('floor', 'read', 1).p50Micros,
-  },
-  {
-    key: 'readHitQd1P50Polling',
-    meaning: 'the same, polling: p50 / the faster of floor and polling floor',
-    bound: 'at most',
-    value: 1.15,
-    // A floor that polls takes a core from the loop device; where it is the slower one, it is no floor.
-    of: (pick) =>
-      pick('memoryPolling', 'read', 1).p50Micros /
-      Math.min(pick('floor', 'read', 1).p50Micros, pick('floorPolling', 'read', 1).p50Micros),
-  },
-  {
-    key: 'readHitCpu',
-    meaning: 'read hit in memory, QD32: CPU per I/O / floor, neither polling',
-    bound: 'at most',
-    value: 1.5,
-    of: (pick) => cpu(pick('memory', 'read', 32)) / cpu(pick('floor', 'read', 32)),
-  },
-  {
-    key: 'flashReadHitQd1P50',
-    meaning: 'read hit on flash, QD1: p50 / (floor + O_DIRECT read of the disk)',
-    bound: 'at most',
-    value: 1.25,
-    of: (pick) =>
-      pick('flash', 'read', 1).p50Micros /
-      (pick('floor', 'read', 1).p50Micros + pick('cacheDisk', 'read', 1).p50Micros),
-  },
-  {
-    key: 'flashReadHitQd32',
-    meaning: 'read hit on flash, QD32: IOPS / the smaller of floor and raw cache file',
-    bound: 'at least',
-    value: 0.6,
-    of: (pick) =>
-      pick('flash', 'read', 32).iops / Math.min(pick('floor', 'read', 32).iops, pick('cacheFile', 'read', 32).iops),
-  },
-  {
-    key: 'localWriteQd1P50',
-    meaning: 'write-back on flash, QD1: p50 / (floor + O_DIRECT|O_DSYNC write of the disk)',
-    bound: 'at most',
-    value: 1.25,
-    of: (pick) =>
-      pick('flash', 'write', 1).p50Micros /
-      (pick('floor', 'write', 1).p50Micros + pick('cacheDisk', 'write', 1).p50Micros),
-  },
-  {
-    key: 'localWriteQd32',
-    meaning: 'write-back on flash, QD32: IOPS / floor',
-    bound: 'at least',
-    value: 0.6,
-    of: (pick) => pick('flash', 'write', 32).iops / pick('floor', 'write', 32).iops,
-  },
-]
-
-export const ABSOLUTE_TARGETS: readonly (Target & { readonly key: keyof Absolutes })[] = [
-  { key: 'engineRssMiB', meaning: 'resident engine without its index, MiB', bound: 'at most', value: 90 },
-  { key: 'holderRssMiB', meaning: 'resident holder, MiB', bound: 'at most', value: 2 },
-  { key: 'bytesPerCachedBlock', meaning: 'index per cached 4 KiB block, bytes', bound: 'at most', value: 32 },
-]
+/** The median of the samples of one subject under one workload. */
+export type PickMedian = (subject: SubjectName, direction: Direction, queueDepth: number) => Sample
 
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
@@ -182,7 +107,7 @@ export function rowsOf(samples: readonly Sample[]): Row[] {
 }
 
 /** Throws when a subject was not measured under a workload that a ratio needs. */
-function pickFrom(samples: readonly Sample[]): Median {
+function pickFrom(samples: readonly Sample[]): PickMedian {
   return (subject, direction, queueDepth) => {
     const found = samples.filter(
       (sample) => sample.subject === subject && sample.direction === direction && sample.queueDepth === queueDepth,
@@ -199,19 +124,35 @@ function pickFrom(samples: readonly Sample[]): Median {
   }
 }
 
-export function ratiosOf(samples: readonly Sample[]): Pick<Results, 'ratios' | 'ratioSpreads'> {
+/** The ratios of `rules` over all rounds. */
+export function ratiosOf(samples: readonly Sample[], rules: readonly RatioRule[]): PartResult {
   const all = pickFrom(samples)
   const rounds = [...Map.groupBy(samples, ({ round }) => round).values()].map((group) => pickFrom(group))
-  const ratios: Record<string, number> = {}
-  const ratioSpreads: Record<string, readonly [number, number]> = {}
-  for (const { key, of } of RATIO_RULES) {
-    const { min, max } = spreadOf(rounds.map((pick) => of(pick)))
-    ratios[key] = of(all)
-    ratioSpreads[key] = [min, max]
-  }
-  return { ratios, ratioSpreads }
+  const spreads = rules.map(({ key, of }) => [key, { ...spreadOf(rounds.map((pick) => of(pick))), median: of(all) }])
+  return figuresOf(Object.fromEntries(spreads) as Record<string, Spread>)
 }
 
-export function isReached({ bound, value }: Pick<Target, 'bound' | 'value'>, figure: number): boolean {
-  return bound === 'at least' ? figure >= value : figure <= value
+/** Figures of a part from the spread of each key. */
+export function figuresOf(spreads: Readonly<Record<string, Spread>>): PartResult {
+  const entries = Object.entries(spreads)
+  return {
+    ratios: Object.fromEntries(entries.map(([key, { median: middle }]) => [key, middle])),
+    ratioSpreads: Object.fromEntries(entries.map(([key, { min, max }]) => [key, [min, max] as const])),
+  }
+}
+
+/** Everything that the parts have found; `keys` are those that a whole run would have. */
+export function joined(parts: readonly PartResult[], keys: readonly string[]): Omit<Results, 'machine'> {
+  const ratios: Record<string, number | null> = Object.fromEntries(keys.map((key) => [key, null]))
+  const ratioSpreads: Record<string, readonly [number, number]> = {}
+  for (const part of parts) {
+    Object.assign(ratios, part.ratios)
+    Object.assign(ratioSpreads, part.ratioSpreads)
+  }
+  return {
+    rows: parts.flatMap(({ rows = [] }) => rows),
+    ratios,
+    ratioSpreads,
+    tables: parts.flatMap(({ tables = [] }) => tables),
+  }
 }

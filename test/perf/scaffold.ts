@@ -15,6 +15,7 @@ const SECTOR_BYTES = 512
 /** f_type of statfs(2), linux/magic.h. */
 const TMPFS_MAGIC = 0x0102_1994
 const MEMORY_DIRECTORY = '/dev/shm'
+const LOOK_MS = 50
 
 export class Scaffold {
   readonly host: LoopHost = {
@@ -26,12 +27,25 @@ export class Scaffold {
   /** Aborted by Ctrl-C: whatever runs ends, and the way back begins. */
   readonly signal: AbortSignal
   private readonly undoings: { readonly what: string; readonly undo: () => Promise<unknown> }[] = []
+  private clean = true
 
-  constructor() {
+  /** Without a signal it takes those of the process. */
+  constructor(signal?: AbortSignal) {
     const abort = new AbortController()
-    this.signal = abort.signal
+    this.signal = signal ?? abort.signal
+    if (signal !== undefined) return
     // Again and again: whoever is impatient must not cut the way back short.
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => abort.abort())
+  }
+
+  /** Runs one part of a measurement; what it set up is undone at its end, whatever way it ends. */
+  async scope<T>(run: (scope: Scaffold) => Promise<T>): Promise<T> {
+    const scope = new Scaffold(this.signal)
+    try {
+      return await run(scope)
+    } finally {
+      if (!(await scope.takeDown())) this.clean = false
+    }
   }
 
   later(what: string, undo: () => Promise<unknown>): void {
@@ -42,9 +56,26 @@ export class Scaffold {
     if (this.signal.aborted) throw new Error('interrupted')
   }
 
-  /** Undoes everything. Says what could not be undone and returns false then. */
+  async pause(ms: number): Promise<void> {
+    this.checkInterrupt()
+    await new Promise((resolve) => setTimeout(resolve, ms))
+    this.checkInterrupt()
+  }
+
+  /** Throws when `holds` has not come true within the limit, and after Ctrl-C. */
+  async until(what: string, limitMs: number, holds: () => Promise<boolean> | boolean): Promise<void> {
+    const begunMs = performance.now()
+    // oxlint-disable-next-line eslint/no-await-in-loop -- one look after the other
+    while (!(await holds())) {
+      if (performance.now() - begunMs > limitMs) throw new Error(`${what}: not within ${limitMs / 1000} s`)
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one look after the other
+      await this.pause(LOOK_MS)
+    }
+  }
+
+  /** Undoes everything. Says what could not be undone and returns false then, and after a scope of which that is true. */
   async takeDown(): Promise<boolean> {
-    let clean = true
+    let { clean } = this
     for (const { what, undo } of this.undoings.splice(0).toReversed()) {
       try {
         // oxlint-disable-next-line eslint/no-await-in-loop -- in reverse order

@@ -27,6 +27,8 @@ export type SubjectName =
   | 'cacheDisk'
   | 'backing'
   | 'slowDisk'
+  | 'replicated'
+  | 'tlsRoundTrip'
 
 const FLOOR_SOURCE = fileURLToPath(new URL('floor.c', import.meta.url))
 const FLOOR_WAIT_MS = 20_000
