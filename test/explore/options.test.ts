@@ -19,9 +19,9 @@ describe('options of the explorer', () => {
   })
 
   test('a scenario is chosen by the beginning of its name', () => {
-    const { exhausted, large, statesMax, exhaustMax } = optionsOf('--scenario', 'x1-crash', '--states-max', '1000')
+    const { exhausted, large, statesMax, exhaustMax } = optionsOf('--scenario', 'x1-cut', '--states-max', '1000')
     expect([exhausted.map(({ name }) => name), large.length, statesMax, exhaustMax]).toEqual([
-      ['x1-crash'],
+      ['x1-cut'],
       0,
       1000,
       1000,
