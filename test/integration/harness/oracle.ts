@@ -23,6 +23,8 @@ export interface OracleReport {
   readonly uncertain: number
   /** Ended with an error while none was to be expected. */
   readonly errors: number
+  /** Of one write or flush that was acknowledged. */
+  readonly longestMs: number
   /** Sectors compared by `verify`, all rounds together. */
   readonly checkedSectors: number
   readonly lost: number

@@ -1,6 +1,7 @@
 // The oracle (harness/oracle.ts) as the tests of several hosts use it: it follows the volume from host to host, and each
 // step says at once when anything that was acknowledged is missing or older than it should be.
 import { command, type TestBed, tryCommand } from '../../harness/test-bed.ts'
+import { LostError } from './lost-error.ts'
 import { Oracle, type OracleReport } from '../../harness/oracle.ts'
 
 /** Ended by stop() long before. */
@@ -10,6 +11,7 @@ export class CheckedLoad {
   private readonly bed: TestBed
   private readonly oracle: Oracle
   private running: Promise<OracleReport> | null = null
+  isOpen = false
 
   constructor(bed: TestBed, seed: number) {
     this.bed = bed
@@ -18,6 +20,7 @@ export class CheckedLoad {
 
   async open({ device }: { readonly device: string }): Promise<void> {
     await this.oracle.open(device)
+    this.isOpen = true
   }
 
   /** Loads for a while; no request may fail. */
@@ -46,6 +49,7 @@ export class CheckedLoad {
   }
 
   async close(): Promise<OracleReport> {
+    this.isOpen = false
     return this.oracle.close()
   }
 
@@ -74,5 +78,6 @@ export class CheckedLoad {
 }
 
 function expectSound({ lost, errors, samples }: OracleReport): void {
-  if (lost > 0 || errors > 0) throw new Error(`lost=${lost} errors=${errors}: ${samples.join('; ')}`)
+  if (lost > 0) throw new LostError(`lost sectors=${lost}: ${samples.join('; ')}`)
+  if (errors > 0) throw new Error(`requests failed errors=${errors}: ${samples.join('; ')}`)
 }

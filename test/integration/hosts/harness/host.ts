@@ -129,6 +129,10 @@ export class Host {
     return peer
   }
 
+  get hasPeer(): boolean {
+    return this.peer?.running === true
+  }
+
   get peerProgram(): Program {
     if (this.peer === null) throw new Error(`no peer was started on ${this.name}`)
     return this.peer

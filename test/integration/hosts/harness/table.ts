@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { until } from '../../harness/test-bed.ts'
 import type { Host } from './host.ts'
+import { LostError } from './lost-error.ts'
 import { signal } from './namespaces.ts'
 import type { ServedHere } from './served-here.ts'
 import type { TableReport } from './table-program.ts'
@@ -55,9 +56,9 @@ export class Table {
     const { host } = this.where
     const out = await host.namespaces.run(process.execPath, NODE_FLAG, PROGRAM, 'check', this.file)
     const report = JSON.parse(out) as TableReport
-    if (!report.ok) throw new Error(`the database is damaged: ${report.error ?? ''}`)
+    if (!report.ok) throw new LostError(`the database is damaged: ${report.error ?? ''}`)
     if (report.committed < this.committed) {
-      throw new Error(`committed transactions are missing: ${report.committed + 1} to ${this.committed}`)
+      throw new LostError(`committed transactions are missing: ${report.committed + 1} to ${this.committed}`)
     }
   }
 
