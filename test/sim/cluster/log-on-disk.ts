@@ -192,6 +192,9 @@ export abstract class LogOnDisk implements DiskWatcher {
   }
 }
 
+/** What checkers see of it. */
+export type CopyOfLog = Pick<LogOnDisk, 'disk' | 'head' | 'content' | 'named' | 'onTouched' | 'onHead' | 'onTrimmed'>
+
 /** What tells one log from another. */
 function describeHead(head: LogHead | null): string {
   if (head === null) return ''

@@ -257,6 +257,8 @@ export class ClusterSimulation {
     const served = (): boolean => {
       const { present } = cluster
       if (present?.isServing !== true || present.epoch !== cluster.record?.epoch) return false
+      // A fence that was asked for long ago may have cut an owner that came after: the operator has to see to it.
+      if (cluster.backing.isCut(present.host.name)) return false
       present.workload.pause()
       return present.frontEnd.outstanding.size === 0
     }

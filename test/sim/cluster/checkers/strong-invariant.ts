@@ -10,7 +10,7 @@ import type { SimulatedDisk } from '../../disk.ts'
 import type { Oracle } from '../../oracle.ts'
 import type { Report } from '../../report.ts'
 import type { World } from '../../world.ts'
-import { type LogOnDisk, NOT_IN_LOG } from '../log-on-disk.ts'
+import { type CopyOfLog, NOT_IN_LOG } from '../log-on-disk.ts'
 import type { Holder } from '../holder.ts'
 import type { ClusterChecker } from './cluster-checker.ts'
 
@@ -19,7 +19,7 @@ export interface InvariantScene {
   readonly report: Report
   readonly oracle: Oracle
   readonly backing: SimulatedDisk
-  readonly copies: readonly LogOnDisk[]
+  readonly copies: readonly CopyOfLog[]
   /** The newest version of the register. */
   readonly record: () => RegisterRecord | null
   /** A fault took the content of this copy away: nothing is asked of it. */
@@ -73,8 +73,8 @@ export class StrongInvariantChecker implements ClusterChecker {
       this.judgeImage(`member ${name}, its log over the backing`, copy.content, sectors)
   }
 
-  private listedCopies(record: RegisterRecord): { name: string; copy: LogOnDisk }[] {
-    const copies: { name: string; copy: LogOnDisk }[] = []
+  private listedCopies(record: RegisterRecord): { name: string; copy: CopyOfLog }[] {
+    const copies: { name: string; copy: CopyOfLog }[] = []
     for (const member of record.members) {
       if (this.scene.isDestroyed(member)) continue
       const name = `${member.node} ${member.storeUuid.slice(0, 4)}.${member.incarnation}`
@@ -86,7 +86,7 @@ export class StrongInvariantChecker implements ClusterChecker {
     return copies
   }
 
-  private copyOf({ storeUuid, incarnation }: Member): LogOnDisk | null {
+  private copyOf({ storeUuid, incarnation }: Member): CopyOfLog | null {
     for (const copy of this.scene.copies) {
       if (copy.head?.storeUuid === storeUuid && copy.head.incarnation === incarnation) return copy
     }

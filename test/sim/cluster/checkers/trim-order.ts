@@ -6,14 +6,14 @@ import { describeContent, readSector } from '../../content.ts'
 import type { SimulatedDisk } from '../../disk.ts'
 import type { Oracle } from '../../oracle.ts'
 import type { Report } from '../../report.ts'
-import { type FoundBatch, type LogOnDisk, NOT_IN_LOG } from '../log-on-disk.ts'
+import { type FoundBatch, type CopyOfLog, NOT_IN_LOG } from '../log-on-disk.ts'
 import type { ClusterChecker } from './cluster-checker.ts'
 
 export interface TrimScene {
   readonly report: Report
   readonly oracle: Oracle
   readonly backing: SimulatedDisk
-  readonly copies: readonly LogOnDisk[]
+  readonly copies: readonly CopyOfLog[]
 }
 
 export class TrimOrderChecker implements ClusterChecker {
@@ -28,7 +28,7 @@ export class TrimOrderChecker implements ClusterChecker {
     for (const copy of scene.copies) copy.onTrimmed = (batches) => this.onTrimmed(copy, batches)
   }
 
-  private onTrimmed(copy: LogOnDisk, batches: readonly FoundBatch[]): void {
+  private onTrimmed(copy: CopyOfLog, batches: readonly FoundBatch[]): void {
     this.trimmed += batches.length
     for (const { batchSeq, records } of batches) {
       for (const { sector, contents } of records) {
@@ -45,7 +45,7 @@ export class TrimOrderChecker implements ClusterChecker {
     }
   }
 
-  private isSafe(copy: LogOnDisk, sector: number, content: number): boolean {
+  private isSafe(copy: CopyOfLog, sector: number, content: number): boolean {
     const { oracle, backing } = this.scene
     const leaving = oracle.candidates(sector, content)
     // Zeros do not say whose they are; a content that nobody was promised may go.
