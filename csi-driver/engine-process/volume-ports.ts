@@ -143,8 +143,8 @@ async function replicationOf({ settings, node, stateDirectory }: ServePlan): Pro
 async function loadDoubts(runDirectory: string): Promise<Doubts> {
   const raised = new Set<Doubt>()
   const path = (doubt: Doubt): string => `${runDirectory}/${RUN_DOUBT_PREFIX}${doubt}`
-  for (const doubt of ['superblock', 'flush'] as const) {
-    // oxlint-disable-next-line eslint/no-await-in-loop -- two small files
+  for (const doubt of ['superblock', 'flush', 'write-back', 'write-through'] as const) {
+    // oxlint-disable-next-line eslint/no-await-in-loop -- small files
     if ((await systemFiles.read(path(doubt))) !== null) raised.add(doubt)
   }
   let last: Promise<unknown> = Promise.resolve()

@@ -86,7 +86,7 @@ export class Destager implements GenerationHost {
   /** Un-trimmed records exist (rule 2.4: an empty log is one that is trimmed). */
   get logInUse(): boolean {
     const { core } = this
-    if (core.dirty || this.generation !== null) return true
+    if (core.dirty || this.generation !== null || core.copies.isTrimming) return true
     // A failed cache device cannot be trimmed any more; the register's dirty=false will say that it is void.
     return core.cacheFailure === null && !core.journal.isEmpty
   }

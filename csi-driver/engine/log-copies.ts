@@ -5,6 +5,7 @@
 //           └─▶ own log
 //
 // Which peers count, and what happens to one that does not answer, is decided in membership.ts.
+import { assert } from '../../base/assert.ts'
 import type { IoError } from '../../base/errors.ts'
 import type { BatchSeq, Bytes } from '../../base/units.ts'
 import type { BatchBuilder } from '../batch/batch-builder.ts'
@@ -37,6 +38,9 @@ export class LogCopies {
   peers: PeerCopies | null = null
   private readonly journal: Journal
   private readonly frame: BatchFrame = { buffer: Buffer.alloc(0), start: 0, headerBytes: 0, payloadBytes: 0 }
+  /** The trim under way, and the one that follows it. */
+  private trimUnderWay = false
+  private trimWaiting: { readonly batchSeq: BatchSeq; readonly done: () => void } | null = null
   private builder: BatchBuilder | null = null
   private done: IoDone | null = null
   private pending = 0
@@ -67,10 +71,33 @@ export class LogCopies {
     this.journal.append(builder, fields, this.onOwn, this.onSealed)
   }
 
-  /** Tells the peers to let go of everything up to and including `batchSeq`; the own log is trimmed already. */
+  /** Some copy may hold what the own log has trimmed: nothing may be written past the log (2.3, 2.4). */
+  get isTrimming(): boolean {
+    return this.trimUnderWay
+  }
+
+  /**
+   * Tells the peers to let go of everything up to and including `batchSeq`; the own log is trimmed already. One at a time;
+   * one more may wait.
+   */
   trim(batchSeq: BatchSeq, done: () => void): void {
-    if (this.peers === null) done()
-    else this.peers.trim(batchSeq, done)
+    if (this.peers === null) {
+      done()
+      return
+    }
+    if (this.trimUnderWay) {
+      assert(this.trimWaiting === null, 'one trim waits at most')
+      this.trimWaiting = { batchSeq, done }
+      return
+    }
+    this.trimUnderWay = true
+    this.peers.trim(batchSeq, () => {
+      this.trimUnderWay = false
+      const next = this.trimWaiting
+      this.trimWaiting = null
+      done()
+      if (next !== null) this.trim(next.batchSeq, next.done)
+    })
   }
 
   private readonly onSealed = (): void => {

@@ -5,7 +5,6 @@ import type { Bytes } from '../../base/units.ts'
 import { MIB } from '../../base/units.ts'
 import { movePhase, type PhaseEvent } from '../protocol/phase-table.ts'
 import { closeClean, setPhase } from '../protocol/register-transitions.ts'
-import type { Member } from '../register/record.ts'
 import type { Mutation, RegisterClient } from '../register/register-client.ts'
 import { type Destager, DirtyUnreadableError } from './destager.ts'
 import type { EdgeHashes } from './edge-hashes.ts'
@@ -59,12 +58,30 @@ export class PhaseControl {
     return this.inTurn(async () => {
       if (policy === 'write-back' && this.core.cacheFailure !== null) throw cacheFailedError(this.core.cacheFailure)
       this.policy = policy
+      await this.rememberPolicy(policy)
       if (policy === 'write-back' && this.degraded !== null) {
         this.core.reason = this.degraded
         return
       }
       await (policy === 'write-through' ? this.toWriteThrough('policy write-through') : this.toWriteBack())
     })
+  }
+
+  /** For an engine after this one. Where it cannot be left, that one goes by the settings. */
+  private async rememberPolicy(policy: WritePolicy): Promise<void> {
+    const { doubts, log } = this.core.ports
+    try {
+      await doubts.raise(policy)
+      await doubts.clear(policy === 'write-back' ? 'write-through' : 'write-back')
+    } catch (error) {
+      log.event('engine.policy_not_left', { policy, reason: String(error) }, 'warning')
+    }
+  }
+
+  /** A drain that an earlier engine began, or that the open asks for, goes on by itself; or it is given up. */
+  goOn(): Promise<void> {
+    if (this.policy === 'write-through') return this.setPolicy('write-through')
+    return this.degraded === null ? this.restore() : this.degrade()
   }
 
   /** The membership misses the policy, and why: no write-back until `restore`. */
@@ -396,8 +413,10 @@ function cacheFailedError(reason: string): CacheError {
   })
 }
 
-/** A policy that was changed online lasts until the next serve, so a restart takes it from the phase (DESIGN.md §7.8). */
-export function policyOf({ settings, phase }: EngineCore, members: readonly Member[]): WritePolicy {
-  if (settings.start === 'first' || phase === 'Blocked' || !policyMet(settings, members)) return settings.writePolicy
-  return phase === 'WriteBack' ? 'write-back' : 'write-through'
+/** A policy that was changed online lasts until the next serve (DESIGN.md §7.8); the phase may be that of a degrade. */
+export function policyOf({ settings, phase, ports }: EngineCore): WritePolicy {
+  if (settings.start === 'first' || phase === 'Blocked') return settings.writePolicy
+  const { doubts } = ports
+  if (doubts.has('write-through')) return 'write-through'
+  return doubts.has('write-back') ? 'write-back' : settings.writePolicy
 }

@@ -34,8 +34,9 @@ export interface WriteCacheSwitch {
  *   written. It counts as an open intent (PROTOCOL.md 1.3).
  * flush: a flush of the backing failed, which may have dropped acknowledged writes, and the users have not heard of it.
  *   Their next flush must fail.
+ * write-back, write-through: what the user asked for since the holder started, which the phase does not always show.
  */
-export type Doubt = 'superblock' | 'flush'
+export type Doubt = 'superblock' | 'flush' | WritePolicy
 
 /** What an engine leaves to the next one of the same holder, beside the cache. */
 export interface Doubts {

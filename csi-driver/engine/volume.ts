@@ -32,7 +32,6 @@ import { ParkedRequests } from './parked-requests.ts'
 import { PassingRequests } from './passing-requests.ts'
 import { PhaseControl, policyOf } from './phase-control.ts'
 import { ReadPath } from './read-path.ts'
-import { policyMet } from './replication/copies-wanted.ts'
 import type { HandOver } from './replication/hand-over.ts'
 import { Replication } from './replication/replication.ts'
 import type { RecoveredRequests } from './recovered-requests.ts'
@@ -107,7 +106,7 @@ export class Volume {
       onDirtyUnreadable: (message) => this.background(this.phases.dirtyUnreadable(message)),
       onDirtyReadable: () => this.background(this.phases.dirtyReadable()),
     })
-    this.phases = new PhaseControl(this.phaseHost(), policyOf(core, this.members()))
+    this.phases = new PhaseControl(this.phaseHost(), policyOf(core))
     core.backing.listener = {
       onWriteStart: (position, length) => {
         this.fills.onWriteStart(position, length)
@@ -117,8 +116,7 @@ export class Volume {
     }
     this.replication = Replication.begin({ core, client, edges, phases: this.phases, release: () => this.release() })
     // A drain that an earlier engine began, or that the policy asks for at the open, goes on by itself.
-    if (core.phase === 'DrainWT' && !policyMet(core.settings, this.members())) this.background(this.phases.degrade())
-    else if (core.phase === 'DrainWT') this.background(this.phases.setPolicy('write-through'))
+    if (core.phase === 'DrainWT') this.background(this.phases.goOn())
     else this.destager.poke()
   }
 
@@ -291,9 +289,7 @@ export class Volume {
         'invalid',
         'CACHE_BACKING_SMALLER',
         `the backing is smaller than the volume backingBytes=${size} volumeBytes=${core.sizeBytes}`,
-        {
-          remedy: 'A volume can only grow; give the backing its former size.',
-        },
+        { remedy: 'A volume can only grow; give the backing its former size.' },
       )
     }
     if (size === core.sizeBytes) return size
@@ -353,7 +349,7 @@ export class Volume {
     return false
   }
 
-  /** Invariant 6: an un-trimmed record of these blocks exists somewhere on this node. */
+  /** Invariant 6: an un-trimmed record of these blocks exists in some copy, or may. */
   private isInUse(request: Request): boolean {
     const { core } = this
     const start = request.offset / SECTOR_BYTES
@@ -361,6 +357,7 @@ export class Volume {
     const firstBlock = Math.floor(start / 8)
     const lastBlock = Math.floor((end - 1) / 8)
     return (
+      core.copies.isTrimming ||
       core.index.hasDirty(firstBlock, lastBlock) ||
       core.zeros.overlaps(firstBlock * 8, (lastBlock + 1) * 8) ||
       this.destager.overlaps(start, end) ||

@@ -88,9 +88,8 @@ export const SEAL_NEED_ROWS: readonly DecisionRow<SealNeedFacts, SealNeed>[] = [
   { label: 'dirty-not-yet-sealed', rules: 'S2 h-noseal', when: { ...DIRTY, seal: ['pending'] }, then: 'seal' },
   { label: 'dirty-nobody-to-seal', rules: 'S2 invariant 9', when: { ...DIRTY_UNREACHABLE, lossAccepted: [false] }, then: 'blocked' },
   { label: 'loss-accepted-engines-ended', rules: 'invariant 9', when: { ...ACCEPTED, engines: ['ended'] }, then: 'give-up' },
-  // Nobody can be asked about leases: what can be done is to tell the old node, and to wait as long as its own lease.
-  { label: 'loss-accepted-revoke', rules: 'invariant 9 8.4', when: { ...ACCEPTED, engines: ['may-run'], revocation: ['open'] }, then: 'revoke' },
-  { label: 'loss-accepted', rules: 'invariant 9', when: { ...ACCEPTED, engines: ['may-run'], revocation: ['done'] }, then: 'give-up' },
+  // Nobody can be asked about leases, and an owner that is dirty and alone needs none: it would go on showing what is given up.
+  { label: 'loss-accepted-engine-may-run', rules: 'invariant 9 8.4', when: { ...ACCEPTED, engines: ['may-run'] }, then: 'need-off' },
   { label: 'clean-engines-ended', rules: '1.5 8.4', when: { ...CLEAN_ALONE, engines: ['ended'] }, then: 'start-empty' },
   { label: 'clean-alone-revoke', rules: 'S2 8.4 h-apilease', when: { ...CLEAN_ALONE, engines: ['may-run'], revocation: ['open'] }, then: 'revoke' },
   { label: 'clean-alone', rules: 'S2 8.4', when: { ...CLEAN_ALONE, engines: ['may-run'], revocation: ['done'] }, then: 'start-empty' },

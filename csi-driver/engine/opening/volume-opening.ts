@@ -195,10 +195,12 @@ export class VolumeOpening {
     })
     const dirty = !journal.isEmpty
     const writeBack = settings.writePolicy === 'write-back' && policyMet(settings, members)
-    const phase = writeBack ? 'WriteBack' : dirty ? 'DrainWT' : 'WriteThrough'
     const { kind, takeBacking } = this.going
     const lossAccepted =
       kind === 'open-discard' || this.gathered === 'given-up' || settings.acceptDataLoss === settings.volume
+    // Of a dirty volume only a drain says that nothing is left anywhere (2.4), also where the own log is empty.
+    const drains = dirty || (this.record.dirty && !lossAccepted)
+    const phase = writeBack ? 'WriteBack' : drains ? 'DrainWT' : 'WriteThrough'
     edges.paused = phase !== 'WriteBack'
     return doneIf(
       await client.change('own-log', (record) =>
@@ -226,7 +228,12 @@ export class VolumeOpening {
     if (this.keeps) await this.others.promote(this.newLogUuid)
     await ports.doubts.clear('superblock')
     // The users of an earlier holder are gone, and with them what they were owed.
-    if (settings.start === 'first') await ports.doubts.clear('flush')
+    if (settings.start === 'first') {
+      for (const doubt of ['flush', 'write-back', 'write-through'] as const) {
+        // oxlint-disable-next-line eslint/no-await-in-loop -- small files, one after the other
+        await ports.doubts.clear(doubt)
+      }
+    }
     return this.parts.build(replayed, this.record)
   }
 }

@@ -37,6 +37,8 @@ export class Replication {
     const membership = new Membership(host, replicator, settings.replication)
     core.copies.peers = replicator
     membership.start()
+    // Another copy may hold what an earlier owner has trimmed here: through-writes wait until it has let go (2.3).
+    core.copies.trim(journal.superblock.tail.batchSeq - 1, () => host.release())
     return new Replication(replicator, membership)
   }
 

@@ -116,6 +116,15 @@ export class TestCluster {
     }
   }
 
+  /** Trims of a node's store never end, as on a disk that hangs; others go on. Until its process is started again. */
+  stallTrims(node: string): { readonly asked: number } {
+    const stalled = { asked: 0 }
+    const [volume] = this.peers.get(node)?.store?.volumes() ?? []
+    if (volume === undefined) throw new Error('the store holds the volume')
+    volume.trim = () => void (stalled.asked += 1)
+    return stalled
+  }
+
   stopPeer(node: string): void {
     const peer = this.peers.get(node) as TestPeer
     peer.life.end()
