@@ -28,11 +28,17 @@ export class Network {
     return `10.77.0.${this.names.indexOf(name) + 1}`
   }
 
+  private hardwareAddressOf(name: string): string {
+    return `02:00:00:00:01:${String(this.names.indexOf(name) + 1).padStart(2, '0')}`
+  }
+
   async connect(name: string, host: Namespaces): Promise<void> {
     const port = portOf(name)
     const [here, there] = [String(this.bridge.keeperPid), String(host.keeperPid)]
     await this.bridge.run('ip', 'link', 'add', port, 'netns', here, 'type', 'veth', 'peer', DEVICE, 'netns', there)
     await this.bridge.run('ip', 'link', 'set', port, 'master', 'bridge', 'up')
+    // A host keeps its hardware address when it boots again: others remember it.
+    await host.run('ip', 'link', 'set', DEVICE, 'address', this.hardwareAddressOf(name))
     await host.run('ip', 'address', 'add', `${this.addressOf(name)}/24`, 'dev', DEVICE)
     await host.run('ip', 'link', 'set', DEVICE, 'up')
     this.connected.set(name, host)
