@@ -156,6 +156,23 @@ export class Cluster {
     this.count('stores-lost')
   }
 
+  /** The cache device of a host fails every operation from now on. */
+  failCache(host: Host): void {
+    this.destroy(host, ['cache'])
+    host.cache.faults.code = 'EIO'
+    host.cache.faults.allReadsFail = true
+    host.cache.faults.allWritesFail = true
+    this.count('caches-failed')
+  }
+
+  /** It works again: an empty one in its place, or the old one with what it held when it failed. */
+  mendCache(host: Host): void {
+    if (!host.cache.faults.allReadsFail) return
+    this.holderOn(host)?.end('its cache device is replaced')
+    host.cache.faults.heal()
+    if (this.world.prng.fork(`mended.${this.world.events}`).chance(0.5)) host.wipe(host.cache)
+  }
+
   /** Whether what these disks hold may go: within the budget a whole copy stays, whatever open changes come to. */
   mayDestroy(host: Host, which: readonly ('cache' | 'store')[]): boolean {
     if (this.scenario.budget === 'beyond') return true
@@ -182,7 +199,8 @@ export class Cluster {
   /** An I/O error of that host needs no other reason. */
   failedSince(host: Host, ms: Ms): boolean {
     if (this.scenario.budget === 'beyond' || this.backing.cutSince(host.name, ms)) return true
-    return Math.max(host.cache.faults.lastErrorMs, this.backing.disk.faults.lastErrorMs) >= ms
+    // Another copy, or the backing, takes the place of a cache that fails.
+    return this.backing.disk.faults.lastErrorMs >= ms
   }
 
   settingsFor(

@@ -3,6 +3,7 @@
 // believes that the volume is its own: that is what the protocol is for.
 import { CacheError, IoError } from '../../../base/errors.ts'
 import type { Prng } from '../../../base/prng.ts'
+import type { Ms } from '../../../base/units.ts'
 import type { VolumePorts, VolumeSettings } from '../../../csi-driver/engine/volume-settings.ts'
 import { FrontEnd } from '../front-end.ts'
 import type { SimulatedVolume } from '../machine.ts'
@@ -15,6 +16,8 @@ import type { Host, Life } from './host.ts'
 /** What the simulator uses of a volume with copies. */
 export interface ClusterVolume extends SimulatedVolume {
   readonly fenced: Promise<string>
+  prepareMove(to: string, limitMs: Ms): Promise<'close' | 'hand-over'>
+  moveTo(to: string): Promise<void>
 }
 
 export type OpenClusterVolume = (ports: VolumePorts, settings: VolumeSettings) => Promise<ClusterVolume>
@@ -23,6 +26,8 @@ export type OpenClusterVolume = (ports: VolumePorts, settings: VolumeSettings) =
 const RESTART_TRIES_MAX = 4
 const RETRY_MS = 400
 const REAP_POLL_MS = 20
+/** A device whose users do not leave by then is not moved. */
+const MOVE_POLLS_MAX = 200
 /** An engine that was told to stop and does not is killed after that. */
 const SUSPEND_MS_MAX = 2_000
 
@@ -140,6 +145,31 @@ export class Holder {
     if (volume === null) throw new Error('the volume is not open')
     await volume.close()
     this.end('closed')
+  }
+
+  /** A planned move, as `forebay move` does it: drains for a moment, takes the users away, gives the volume to `to`. */
+  async move(to: string, drainMs: Ms): Promise<'close' | 'hand-over'> {
+    const { volume } = this
+    if (volume === null) throw new Error('the volume is not open')
+    await volume.prepareMove(to, drainMs)
+    this.workload.pause()
+    for (let polls = 0; this.frontEnd.outstanding.size > 0; polls++) {
+      if (this.state !== 'serving' || polls > MOVE_POLLS_MAX) {
+        this.workload.resume()
+        throw new Error('the device is in use')
+      }
+      await this.pause(REAP_POLL_MS)
+    }
+    try {
+      const how = await volume.prepareMove(to, drainMs)
+      await (how === 'close' ? volume.close() : volume.moveTo(to))
+      this.end(`moved to ${to}: ${how}`)
+      return how
+    } catch (error) {
+      // The device is gone: whoever opens the volume next finds what is dirty.
+      await this.stop('a move has failed')
+      throw error
+    }
   }
 
   private async stop(why: string): Promise<void> {

@@ -17,6 +17,8 @@ export const CLUSTER_INCIDENTS = [
   'peer-host-crash',
   'peer-pause',
   'store-loss',
+  'cache-failure',
+  'cache-failure',
   'store-slow',
   'cache-slow',
   'cut-one-way',
@@ -43,6 +45,8 @@ export const CLUSTER_INCIDENTS = [
   'policy-switch',
   'drain',
   'close-and-open',
+  'hand-over',
+  'hand-over',
   'idle',
 ] as const
 

@@ -203,6 +203,37 @@ const HANDLERS: Readonly<Record<ClusterIncident, Handler>> = {
     if (present.state !== 'ended') present.workload.resume()
     await run.pass(run.prng.below(3000))
   },
+  'hand-over': async (run) => {
+    const { present } = run.cluster
+    const heir = run.operator.heir(present?.host ?? null)
+    const to = run.prng.chance(0.8) ? heir : run.operator.anotherHost(present?.host ?? null)
+    if (present?.isServing !== true || to === null) return
+    // What is dirty goes along where it cannot be drained in time.
+    const { faults } = run.cluster.backing.disk
+    if (run.prng.chance(0.7)) faults.slowFactor = run.prng.pick([10, 100])
+    await run.work(OPERATIONS_MAX, 1000)
+    let how = ''
+    const moved = present.move(to.name, run.prng.pick([0, 0, 100, 1000])).then((outcome) => {
+      how = outcome
+    })
+    tolerated(run, moved)
+    run.operator.asleep = true
+    if (run.prng.chance(0.3)) later(run, run.prng.below(3000), () => disturb(run, present.host))
+    await run.until(() => present.state === 'ended' || !present.isServing, 15_000)
+    run.operator.asleep = false
+    faults.slowFactor = 1
+    if (how === 'hand-over') run.count('handed-over')
+    if (how !== '' && to.isUp && !to.isPaused && run.prng.chance(0.8)) run.operator.takeOver(to)
+    await run.work(OPERATIONS_MAX, 3000)
+  },
+  'cache-failure': async (run) => {
+    const { cluster } = run
+    const host = cluster.present?.host
+    if (host === undefined || !cluster.mayDestroy(host, ['cache'])) return
+    cluster.failCache(host)
+    later(run, 500 + run.prng.below(20_000), () => cluster.mendCache(host))
+    await run.work(OPERATIONS_MAX, 6000)
+  },
   idle: (run) => run.pass(1000 + run.prng.below(12_000)),
 }
 

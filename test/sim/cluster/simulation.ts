@@ -241,6 +241,7 @@ export class ClusterSimulation {
     cluster.sparing = true
     cluster.network.heal()
     cluster.register.heal()
+    for (const host of cluster.hosts) cluster.mendCache(host)
     for (const disk of cluster.disks) disk.faults.heal()
     for (const host of cluster.hosts) {
       host.resume()
