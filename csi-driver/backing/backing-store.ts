@@ -104,6 +104,10 @@ export class BackingStore {
   }
 
   /** Moves on with every failed flush; see the head of this file. */
+  get isClosed(): boolean {
+    return this.closed
+  }
+
   get flushGeneration(): number {
     return this.generation
   }

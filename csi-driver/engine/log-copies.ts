@@ -29,6 +29,8 @@ export interface PeerCopies {
   trim(batchSeq: BatchSeq, done: () => void): void
   /** Reads a batch back from a member that holds it; the verified frame is the caller's. */
   fetchBatch(batchSeq: BatchSeq, done: (error: Error | null, frame: Buffer | null) => void): void
+  /** Once per turn in which answers are given: a host that slept has no leases. Costs a look at the boot clock. */
+  noticeSleep(): void
   /** Rule 8.3: every listed member other than the own store has given a lease that still runs. Hot: no allocation. */
   leaseValid(): boolean
 }

@@ -15,6 +15,7 @@ export class PassingRequests {
   private readonly through: ThroughPath
   private readonly startRead: (request: Request) => void
   private waiting: Request[] = []
+  private noticed = false
   /** Flushes that have ended while nothing might be answered. */
   private flushed: { readonly request: Request; readonly result: RequestResult }[] = []
 
@@ -29,6 +30,7 @@ export class PassingRequests {
   }
 
   submit(request: Request): void {
+    this.noticeSleep()
     const isRead = request.kind === REQUEST_READ
     if (!this.core.mayAnswer || (isRead && this.core.maySeeUnanswered)) this.hold(request)
     else if (!isRead) this.flush(request)
@@ -38,6 +40,7 @@ export class PassingRequests {
 
   /** Asked when a read has its data: true when it must not be answered now; it starts again later. */
   takesBack(request: Request, missed: boolean): boolean {
+    this.noticeSleep()
     if (this.core.mayAnswer && !(missed && this.seesUnanswered(request))) return false
     this.hold(request)
     return true
@@ -53,6 +56,17 @@ export class PassingRequests {
     const { waiting } = this
     this.waiting = []
     for (const request of waiting) this.submit(request)
+  }
+
+  /** Once per turn of the loop: requests that waited in the kernel while the host slept come before any timer. */
+  private noticeSleep(): void {
+    const { peers } = this.core.copies
+    if (peers === null || this.noticed) return
+    this.noticed = true
+    peers.noticeSleep()
+    this.core.ports.timers.soon(() => {
+      this.noticed = false
+    })
   }
 
   private seesUnanswered(request: Request): boolean {

@@ -486,7 +486,8 @@ export class Volume {
 
   private async closeDevices(): Promise<void> {
     const { core } = this
-    await once((done) => core.backing.close(done))
+    // A hand-over has closed it before.
+    if (!core.backing.isClosed) await once((done) => core.backing.close(done))
     await once((done) => core.ports.cacheFill.close(done))
     if (core.ports.cache !== core.ports.cacheFill) await once((done) => core.ports.cache.close(done))
   }

@@ -133,7 +133,7 @@ export class Replicator implements LinkContext {
     assert(this.phase !== 'new', 'replicator was started')
     if (this.phase !== 'running') return
     const { progress, copies } = this
-    this.checkSleep()
+    this.noticeSleep()
     progress.append(frame, this.time.nowMs, done)
     assert(progress.appendedSeq === batchSeq, `frame holds the batch batchSeq=${batchSeq}`)
     for (const copy of copies) copy.flightStarted()
@@ -329,14 +329,15 @@ export class Replicator implements LinkContext {
   private tickLater(): void {
     this.ticker = this.ports.timers.after(TICK_MS, () => {
       this.time.tick()
-      this.checkSleep()
+      this.noticeSleep()
       for (const link of this.links.values()) link.tick()
       if (this.phase === 'running') this.tickLater()
     })
   }
 
   /** While the host slept the stores' clocks ran on: no lease is what we took it for. */
-  private checkSleep(): void {
+  /** A host that slept has no leases, whatever its monotonic clock says. Looks at the boot clock. */
+  noticeSleep(): void {
     if (!this.sleep.slept()) return
     this.log.event('replica.host_slept', {}, 'warning')
     for (const link of this.links.values()) link.voidLease()

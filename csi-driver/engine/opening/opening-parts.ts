@@ -3,6 +3,7 @@
 import { CacheError } from '../../../base/errors.ts'
 import { roundDown } from '../../../base/units.ts'
 import { BackingStore } from '../../backing/backing-store.ts'
+import { noFence } from '../../fencing/no-fence.ts'
 import type { Member, RegisterRecord } from '../../register/record.ts'
 import { RegisterClient } from '../../register/register-client.ts'
 import { EdgeHashes } from '../edge-hashes.ts'
@@ -12,6 +13,14 @@ import { RecoveredRequests } from '../recovered-requests.ts'
 import type { Replayed } from '../replay.ts'
 import type { VolumePorts, VolumeSettings } from '../volume-settings.ts'
 import { OwnCache } from './own-cache.ts'
+
+/**
+ * What the user said for one occasion, when the holder was started, does not hold for the engines after the first: weeks
+ * later the node that was fenced then may be the owner.
+ */
+function withoutOccasion(settings: VolumeSettings): VolumeSettings {
+  return { ...settings, takeover: false, acceptDataLoss: '', backingChanged: 'none', formatCache: false }
+}
 
 /** What an opened volume is built from. */
 export interface Opened {
@@ -31,13 +40,14 @@ export class OpeningParts {
   readonly client: RegisterClient
 
   constructor(ports: VolumePorts, settings: VolumeSettings) {
-    this.ports = ports
-    this.settings = settings
+    const again = settings.start === 'restart'
+    this.ports = again ? { ...ports, fence: noFence } : ports
+    this.settings = again ? withoutOccasion(settings) : settings
     const { clock, timers, log, memory, prng, register } = ports
     this.backing = new BackingStore({ device: ports.backing, clock, timers, log, memory })
     this.edges = new EdgeHashes(this.backing, memory)
     this.recovered = new RecoveredRequests(settings.session)
-    this.own = new OwnCache(ports, settings, this.edges, this.recovered)
+    this.own = new OwnCache(this.ports, this.settings, this.edges, this.recovered)
     this.client = new RegisterClient({ register, hooks: this.own.hooks, timers, prng, log })
   }
 

@@ -24,6 +24,8 @@ import type { RecoveredRequests } from '../recovered-requests.ts'
 import { replay, type Replayed } from '../replay.ts'
 import type { VolumePorts, VolumeSettings } from '../volume-settings.ts'
 
+const RUN_MAX = 2 ** 32 - 1
+
 /** Where a new log begins: empty behind what the register knows, or as a copy of one that another store holds. */
 export type NewLog =
   | { readonly kind: 'empty'; readonly logUuid: string }
@@ -225,14 +227,15 @@ function emptyLog(record: RegisterRecord, logUuid: string): Pick<NewJournal, 'lo
 }
 
 /**
- * Under the epoch before the claim's: the batches to come are of such engines, and would be void under a newer run
- * (journal format, runFirstBatchSeq). Copied, they are vouched for by taking the claim's epoch (`copyEnds`).
+ * Under the last possible run of the epoch before the claim's: what an earlier life of this very log has left in the ring
+ * is void under it (journal format, runFirstBatchSeq). The copied batches are so, too, until `copyEnds` takes the claim's
+ * epoch and vouches for them.
  */
 function copiedLog(
   record: RegisterRecord,
   { lineage, tail }: StoredLog,
 ): Pick<NewJournal, 'logUuid' | 'epoch' | 'run' | 'begin' | 'lineage'> {
-  return { logUuid: lineage.at(-1)?.logUuid ?? '', epoch: record.epoch - 1, run: 0, begin: tail, lineage }
+  return { logUuid: lineage.at(-1)?.logUuid ?? '', epoch: record.epoch - 1, run: RUN_MAX, begin: tail, lineage }
 }
 
 /** A superblock write or a flush that must succeed for the opening to go on. */

@@ -1,6 +1,7 @@
 // A new engine under the same holder: goes on in the same epoch where protocol/restart-table.ts allows it (PROTOCOL.md
 // §3), with the next run number; else it opens the volume anew. The log is the longest of all copies, the trim the
 // largest, and all copies are made equal before anything is served.
+import { CacheError } from '../../../base/errors.ts'
 import { currentLogUuid, type Journal, promotePending } from '../../journal/journal.ts'
 import type { ForebayCache } from '../../protocol/open-facts.ts'
 import { restartDecision } from '../../protocol/restart-table.ts'
@@ -60,23 +61,29 @@ export class EngineRestart {
    * and newer writes are on the backing), so that only an open may decide. An unreachable register counts as no where
    * every intent could be left here; otherwise there is no way on without it, and `retry` is thrown.
    */
-  private async registerMovedOn({ settled, intent }: ForebayCache): Promise<boolean> {
+  private async registerMovedOn({ settled, intent, registerNonce }: ForebayCache): Promise<boolean> {
     const { ports } = this.parts
-    try {
-      const record = await ports.register.read()
-      if (record === null || settled === null || record.epoch < settled.epoch) return false
-      const rvKnown = settled.rv + (intent === null ? 0 : 1)
-      return record.epoch > settled.epoch || record.rv > rvKnown
-    } catch (error) {
-      if (ports.doubts.has('superblock')) throw error
-      return false
+    const doubtful = ports.doubts.has('superblock')
+    const record = await ports.register.read().catch((error: unknown) => {
+      if (doubtful) throw error
+      return null
+    })
+    // No record, or an old one, may be a directory that is not mounted: it says nothing about what the superblock missed.
+    if (doubtful && (record === null || record.registerNonce !== registerNonce || record.rv < (settled?.rv ?? 0))) {
+      throw new CacheError('retry', 'CACHE_REGISTER_UNAVAILABLE', 'the register shows less than this cache knows', {
+        remedy: 'Check that the directory of the registers (--register, --state-dir) is mounted and start again.',
+      })
     }
+    if (record === null || settled === null || record.epoch < settled.epoch) return false
+    const rvKnown = settled.rv + (intent === null ? 0 : 1)
+    return record.epoch > settled.epoch || record.rv > rvKnown
   }
 
   /** Next run of the same epoch (3.2). */
   private async resume(): Promise<Opened> {
     const { own, client, edges, ports } = this.parts
-    const replayed = await own.readLog(client.record)
+    const replayed = await this.readOwnLog()
+    if (replayed === null) return this.openAnew()
     own.journal = replayed.journal
     edges.paused = client.record?.phase !== 'WriteBack'
     const run = replayed.journal.superblock.run + 1
@@ -92,6 +99,20 @@ export class EngineRestart {
       return this.parts.build(own.replayed as Replayed, record)
     } finally {
       await this.others.close()
+    }
+  }
+
+  /** Null: it is damaged, and other copies are listed, of which an open takes one. */
+  private async readOwnLog(): Promise<Replayed | null> {
+    const { own, client, ports } = this.parts
+    const { record } = client
+    try {
+      return await own.readLog(record)
+    } catch (error) {
+      const elsewhere = record !== null && this.parts.othersOf(record).length > 0
+      if (!elsewhere || !(error instanceof CacheError) || error.kind !== 'corrupt') throw error
+      ports.log.event('engine.restart.own_log_damaged', { reason: error.message }, 'warning')
+      return null
     }
   }
 

@@ -31,7 +31,7 @@ export class LogReads {
     return this.own.alignmentBytes
   }
 
-  /** What the own log gave back was an error, or not what was written: from now on the copies are asked. */
+  /** What the own log gave back was an error, or not what was written: from now on the copies are asked first. */
   distrust(): void {
     this.distrusted = true
   }
@@ -42,13 +42,13 @@ export class LogReads {
       return
     }
     const part = { buffer, start, length, position }
-    if (this.distrusted) this.readCopy(part, done)
-    else {
-      this.own.read(buffer, start, length, position, (error) => {
-        if (error === null) done(null)
-        else this.readCopy(part, done)
-      })
-    }
+    const own = (then: IoDone): void => this.own.read(buffer, start, length, position, then)
+    const copy = (then: IoDone): void => this.readCopy(part, then)
+    const [first, second] = this.distrusted ? [copy, own] : [own, copy]
+    first((error) => {
+      if (error === null) done(null)
+      else second(done)
+    })
   }
 
   private isLog(position: Bytes): boolean {

@@ -191,7 +191,8 @@ export class Membership {
   private healthOf(member: Member): 'answers' | 'late' | 'lost' {
     const { core } = this.host
     const isOwn = member.storeUuid === core.journal.superblock.storeUuid
-    if (isOwn && core.cacheFailure !== null) return 'lost'
+    // A failed append is told only when the peers have answered; its copy counts no more from the failure on.
+    if (isOwn && (core.cacheFailure ?? core.journal.failed) !== null) return 'lost'
     return this.health.get(member.storeUuid) ?? 'answers'
   }
 

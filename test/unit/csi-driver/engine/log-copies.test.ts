@@ -34,6 +34,8 @@ class HeldPeers implements PeerCopies {
     done(new Error('not here'), null)
   }
 
+  noticeSleep(): void {}
+
   leaseValid(): boolean {
     return this.lease
   }
