@@ -1,6 +1,7 @@
 // Proves the simulator of a cluster itself: the product passes its first seeds, two runs of a seed are the same run, what
 // the readers of disks find is what the product finds there, and the command line names seed and command.
 import { Receiver } from '../../../csi-driver/replica/receiver.ts'
+import type { StoredVolume } from '../../../csi-driver/replica/store/stored-volume.ts'
 import { openVolume } from '../../../csi-driver/engine/volume.ts'
 import { StoreOnDisk } from './store-on-disk.ts'
 import { clusterIncidentNamed } from './incident-names.ts'
@@ -62,11 +63,7 @@ test(
             const peer = [...cluster.peers.values()].find(({ host }) => host.store === copy.disk)
             const volume = peer?.store?.volumes()[0]
             if (volume === undefined || !(peer?.receiver instanceof Receiver)) continue
-            const { log } = volume.state
-            expect(copy.head?.incarnation).toBe(volume.incarnation)
-            expect(copy.head?.log?.tailBatchSeq).toBe(log?.tail.batchSeq)
-            expect(copy.head?.log?.logUuid).toBe(log?.lineage.at(-1)?.logUuid)
-            if (log !== null && log.pending === null) expect(copy.lastBatchSeq).toBe(log.lastBatchSeq)
+            expectSame(copy, volume)
             compared++
           }
         },
@@ -78,6 +75,14 @@ test(
   },
   LIMIT_MS,
 )
+
+/** What the reader of the disk finds is what the store says that it holds. */
+function expectSame(copy: StoreOnDisk, { state: { log }, incarnation }: StoredVolume): void {
+  expect(copy.head?.incarnation).toBe(incarnation)
+  expect(copy.head?.log?.tailBatchSeq).toBe(log?.tail.batchSeq)
+  expect(copy.head?.log?.logUuid).toBe(log?.lineage.at(-1)?.logUuid)
+  if (log !== null && log.pending === null) expect(copy.lastBatchSeq).toBe(log.lastBatchSeq)
+}
 
 describe('the command line', () => {
   async function run(...args: string[]): Promise<{ status: number; lines: string[] }> {
