@@ -75,6 +75,7 @@ const NO_ENGINE = {
   enginePid: null,
   readHits: 0,
   readMisses: 0,
+  previousCache: null,
   cacheBytes: 0,
   cachedBytes: 0,
   logBytes: 0,

@@ -36,6 +36,7 @@ import type {
   Waiting,
 } from '../observe/volume-control.ts'
 import { VolumeDevice } from './device.ts'
+import { leaveCache } from './leave-cache.ts'
 import { deviceUserOf, lastStatusOf, peerViews, volumeStatus } from './status-report.ts'
 import { openPorts, type OpenedPorts } from './volume-ports.ts'
 
@@ -218,6 +219,7 @@ export class ServedVolume implements VolumeControl {
     try {
       const how = await volume.prepareMove(to, MOVE_DRAIN_MS)
       await (how === 'close' ? volume.close() : volume.moveTo(to))
+      await leaveCache(this.plan, volume.leaveBehind(to), this.log)
       this.state = 'stopped'
       void this.end(EXIT_CLEAN, () => Promise.resolve())
       return { moved: how === 'close' ? 'closed' : 'handed-over' }

@@ -52,6 +52,7 @@ export function volumeStatus(parts: StatusParts): VolumeStatus {
     enginePid: parts.enginePid,
     readHits: engine.counters.readHits,
     readMisses: engine.counters.readMisses,
+    previousCache: previousCacheView(engine),
     cacheBytes: plan.cacheBytes,
     cachedBytes: engine.cachedBlocks * 4096,
     logBytes: engine.logBytes,
@@ -63,6 +64,18 @@ export function volumeStatus(parts: StatusParts): VolumeStatus {
       engine.cacheFailure === '' ? HEALTHY : { failing: true, sinceSeconds: null, reason: engine.cacheFailure },
     openBy: parts.openBy,
     version: parts.version,
+  }
+}
+
+function previousCacheView({ previousCache }: EngineStatus): VolumeStatus['previousCache'] {
+  if (previousCache === null) return null
+  const { reason, latencyMs, backingLatencyMs, ...counted } = previousCache
+  const rounded = (ms: number | null): number | null => (ms === null ? null : Math.round(ms * 1000) / 1000)
+  return {
+    ...counted,
+    reason: reason === '' ? null : reason,
+    latencyMs: rounded(latencyMs),
+    backingLatencyMs: rounded(backingLatencyMs),
   }
 }
 

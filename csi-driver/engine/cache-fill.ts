@@ -96,6 +96,7 @@ export class CacheFills {
   onWriteStart(position: Bytes, length: Bytes): void {
     this.poison(position, length)
     const { core } = this
+    core.previous?.written(position, length)
     const start = position / SECTOR_BYTES
     const end = start + length / SECTOR_BYTES
     const firstBlock = Math.floor(start / SECTORS_PER_BLOCK)

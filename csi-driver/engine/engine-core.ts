@@ -7,10 +7,12 @@ import { assert } from '../../base/assert.ts'
 import type { BatchSeq, Bytes, Epoch, Ms, Run, Seq } from '../../base/units.ts'
 import { BLOCK_BYTES, SECTOR_BYTES } from '../../base/units.ts'
 import type { BackingStore } from '../backing/backing-store.ts'
+import type { IoDone } from '../io/storage.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { Phase } from '../register/record.ts'
 import type { ExtentIndex } from './index/extent-index.ts'
 import type { ZeroRanges } from './index/zero-ranges.ts'
+import type { PreviousSource } from './previous-cache/previous-source.ts'
 import type { ReadCache } from './read-cache/read-cache.ts'
 import { UnflushedWrites } from './unflushed-writes.ts'
 import { LogCopies } from './log-copies.ts'
@@ -77,6 +79,8 @@ export class EngineCore {
    * volume without asking anybody whose lease we need (rule 8.4, docs/decisions/0007).
    */
   mayReadCache = true
+  /** The cache of the owner before, after a planned move; null: there is none. */
+  previous: PreviousSource | null = null
   /** A through-write is flushed before its acknowledgement until the device passes flushes on (DESIGN.md §3). */
   flushBeforeAck = true
   readonly unflushed: UnflushedWrites
@@ -155,6 +159,12 @@ export class EngineCore {
   /** Until all re-sent requests are known, the backing may show a write of the life before that will land once more. */
   get maySeeUnanswered(): boolean {
     return this.resendPending && this.phase !== 'WriteBack'
+  }
+
+  /** A read that neither log nor cache can serve. */
+  readMiss(buffer: Buffer, start: number, length: Bytes, position: Bytes, done: IoDone): void {
+    if (this.previous === null) this.backing.read(buffer, start, length, position, done)
+    else this.previous.read(this.mayReadCache, buffer, start, length, position, done)
   }
 
   slotSector(slot: number): number {

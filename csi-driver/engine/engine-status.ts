@@ -4,6 +4,7 @@ import { SECTOR_BYTES } from '../../base/units.ts'
 import type { Phase } from '../register/record.ts'
 import type { Admission } from './admission.ts'
 import type { EngineCore, EngineCounters } from './engine-core.ts'
+import type { PreviousCacheStatus } from './previous-cache/previous-source.ts'
 import type { WritePolicy } from './volume-settings.ts'
 
 export interface EngineStatus {
@@ -34,6 +35,8 @@ export interface EngineStatus {
   readonly backingFull: boolean
   readonly cacheFailure: string
   readonly registerError: string
+  /** Reads from the cache of the owner before; null where nobody has moved the volume here. */
+  readonly previousCache: PreviousCacheStatus | null
   readonly counters: Readonly<EngineCounters>
 }
 
@@ -79,6 +82,7 @@ export function engineStatus({
     backingFull: health.full,
     cacheFailure: core.cacheFailure ?? '',
     registerError: registerError === 'none' ? '' : registerError,
+    previousCache: core.previous?.status() ?? null,
     counters: core.counters,
   }
 }

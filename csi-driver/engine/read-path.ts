@@ -231,7 +231,7 @@ export class ReadPath {
       if (!operation.bypass) this.announceFills(operation, start, end)
       const position = start * SECTOR_BYTES
       const at = request.dataStart + position - request.offset
-      this.core.backing.read(request.data, at, (end - start) * SECTOR_BYTES, position, operation.missDone)
+      this.core.readMiss(request.data, at, (end - start) * SECTOR_BYTES, position, operation.missDone)
     }
     operation.issuing = false
   }
@@ -256,7 +256,7 @@ export class ReadPath {
     operation.smallFill = fill
     operation.nextMiss = 1
     operation.missesUnderWay = 1
-    this.core.backing.read(fill.buffer, 0, BLOCK_BYTES, block * BLOCK_BYTES, operation.missDone)
+    this.core.readMiss(fill.buffer, 0, BLOCK_BYTES, block * BLOCK_BYTES, operation.missDone)
     return true
   }
 

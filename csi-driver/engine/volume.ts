@@ -31,6 +31,7 @@ import { LoggedRequests } from './logged-requests.ts'
 import { ParkedRequests } from './parked-requests.ts'
 import { PassingRequests } from './passing-requests.ts'
 import { PhaseControl, policyOf } from './phase-control.ts'
+import { type LeftBehind, leaveBehind } from './previous-cache/leave-behind.ts'
 import { ReadPath } from './read-path.ts'
 import type { HandOver } from './replication/hand-over.ts'
 import { Replication } from './replication/replication.ts'
@@ -232,6 +233,11 @@ export class Volume {
     await handOver.run(to)
     this.suspended = true
     await this.replication?.stop()
+  }
+
+  /** After a move to `to`: what the read cache holds for it. */
+  leaveBehind(to: string): LeftBehind | null {
+    return leaveBehind(this.core, this.client.record, to)
   }
 
   private handOver(): HandOver | null {

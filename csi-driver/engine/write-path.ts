@@ -226,6 +226,7 @@ export class WritePath {
         applyWrite(core, sector, (payloadPosition + start) / SECTOR_BYTES, buffer, PAYLOAD_OFFSET + start, length)
         this.pendingBytes -= length
       }
+      core.previous?.written(sector * SECTOR_BYTES, length)
       core.recordBlocks += blocksTouched(sector, start < 0 ? 0 : length)
     }
     core.committedSeq = firstSeq + count - 1

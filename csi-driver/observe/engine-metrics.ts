@@ -18,6 +18,26 @@ export const ENGINE_METRICS: readonly Source[] = [
   counter('forebay_read_hits_total', 'Reads served without the backing.', ({ counters }) => counters.readHits),
   counter('forebay_read_misses_total', 'Reads that needed the backing.', ({ counters }) => counters.readMisses),
   counter('forebay_read_bytes_total', 'Bytes read by the front end.', ({ counters }) => counters.readBytes),
+  counter(
+    'forebay_previous_cache_hits_total',
+    'Reads answered by the cache of the owner before.',
+    ({ previousCache }) => previousCache?.hits ?? 0,
+  ),
+  counter(
+    'forebay_previous_cache_misses_total',
+    'Questions to the cache of the owner before that it could not answer in time.',
+    ({ previousCache }) => (previousCache === null ? 0 : previousCache.misses + previousCache.late),
+  ),
+  counter(
+    'forebay_previous_cache_bytes_total',
+    'Bytes read from the cache of the owner before.',
+    ({ previousCache }) => previousCache?.bytes ?? 0,
+  ),
+  gauge(
+    'forebay_previous_cache_seconds',
+    'What a read from the cache of the owner before takes on the average; 0 where there is none.',
+    ({ previousCache }) => (previousCache?.latencyMs ?? 0) / 1000,
+  ),
   counter('forebay_writes_total', 'Writes taken.', ({ counters }) => counters.writes),
   counter('forebay_written_bytes_total', 'Bytes written by the front end.', ({ counters }) => counters.writtenBytes),
   counter(

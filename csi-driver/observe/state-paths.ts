@@ -16,6 +16,15 @@ export function statePeersDirectory(stateDirectory: string): string {
   return `${stateDirectory}/peers`
 }
 
+/** Indexes of caches that were left behind, on their way from the engine to the replica store of the node. */
+export function statePreviousDirectory(stateDirectory: string): string {
+  return `${stateDirectory}/previous`
+}
+
+export function previousIndexPath(stateDirectory: string, volume: string): string {
+  return `${statePreviousDirectory(stateDirectory)}/${volume}.index`
+}
+
 /** Names of nodes may be longer than a path of a socket: what is cut off is told apart by a digest. */
 export function peerSocketPath(stateDirectory: string, node: string): string {
   const name = node.length <= NODE_CHARACTERS_MAX ? node : `${node.slice(0, 16)}~${digest(node)}`

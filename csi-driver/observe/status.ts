@@ -42,6 +42,24 @@ export interface PeerView {
   readonly lastError: string | null
 }
 
+/** How reads from the cache of the owner before go, after a planned move. */
+export interface PreviousCacheView {
+  /** searching, trial (only compared with the backing), open, over. */
+  readonly state: string
+  /** Who serves it; null before it is found. */
+  readonly node: string | null
+  /** Why it is over; null before. */
+  readonly reason: string | null
+  readonly hits: number
+  /** Questions that it could not answer, and reads that did not wait for its answer any longer. */
+  readonly misses: number
+  readonly late: number
+  readonly bytes: Bytes
+  /** Averages of what a read takes there and from the backing; null where nothing was measured. */
+  readonly latencyMs: number | null
+  readonly backingLatencyMs: number | null
+}
+
 export interface VolumeStatus {
   readonly volume: string
   readonly state: VolumeState
@@ -69,6 +87,8 @@ export interface VolumeStatus {
   readonly enginePid: number | null
   readonly readHits: number
   readonly readMisses: number
+  /** null where nobody has moved the volume here in the life of this engine. */
+  readonly previousCache: PreviousCacheView | null
   readonly cacheBytes: Bytes
   /** Part of the read cache that holds data. */
   readonly cachedBytes: Bytes

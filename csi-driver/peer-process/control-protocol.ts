@@ -2,9 +2,10 @@
 //
 //   {"method":"status"}                                                     → PeerStatus
 //   {"method":"discard","params":{"dryRun":true,"gone":["<volumeUuid>"]}}   → PeerFinding[]
+//   {"method":"serve-cache","params":{"volume":…,"volumeUuid":…,"volumeKey":…,"cache":"<path>"}}   → {"blocks":…}
 import type { Bytes } from '../../base/units.ts'
 import type { ReceiverStatus } from '../replica/receiver/receiver-status.ts'
-import { UUID_PATTERN } from '../register/record.ts'
+import { UUID_PATTERN, VOLUME_KEY_PATTERN, VOLUME_NAME_PATTERN } from '../register/record.ts'
 import { parseCall, type RefusedLine } from '../observe/control-protocol.ts'
 
 export type PeerCall =
@@ -15,6 +16,16 @@ export type PeerCall =
       readonly dryRun: boolean
       /** UUIDs of volumes that the user says are gone. */
       readonly gone: readonly string[]
+    }
+  | {
+      /** An engine of this node has moved its volume away and left the index of its cache in the state directory. */
+      readonly method: 'serve-cache'
+      readonly volume: string
+      readonly volumeUuid: string
+      /** 64 hexadecimal digits: what readers have to prove. */
+      readonly volumeKey: string
+      /** Path of the cache. */
+      readonly cache: string
     }
 
 export type PeerRequest = { readonly id: number } & PeerCall
@@ -54,6 +65,7 @@ export interface PeerFinding {
 export function parsePeerRequest(line: string): PeerRequest | RefusedLine {
   return parseCall<PeerCall>(line, (method, params) => {
     if (method === 'status') return { method }
+    if (method === 'serve-cache') return serveCacheOf(params)
     if (method !== 'discard') return `unknown method=${JSON.stringify(method)?.slice(0, 80)}`
     const { dryRun, gone } = params as Record<string, unknown>
     if (typeof dryRun !== 'boolean') return 'dryRun is neither true nor false'
@@ -62,4 +74,13 @@ export function parsePeerRequest(line: string): PeerRequest | RefusedLine {
     if (uuids.length !== gone.length) return 'gone holds something that is no volume UUID'
     return { method, dryRun, gone: uuids }
   })
+}
+
+function serveCacheOf(params: Readonly<Record<string, unknown>>): PeerCall | string {
+  const { volume, volumeUuid, volumeKey, cache } = params
+  if (typeof volume !== 'string' || !VOLUME_NAME_PATTERN.test(volume)) return 'volume is no name of a volume'
+  if (typeof volumeUuid !== 'string' || !UUID_PATTERN.test(volumeUuid)) return 'volumeUuid is none'
+  if (typeof volumeKey !== 'string' || !VOLUME_KEY_PATTERN.test(volumeKey)) return 'volumeKey is none'
+  if (typeof cache !== 'string' || !cache.startsWith('/') || cache.includes('\0')) return 'cache is no absolute path'
+  return { method: 'serve-cache', volume, volumeUuid, volumeKey, cache }
 }

@@ -20,6 +20,7 @@ import { Receiver } from '../replica/receiver.ts'
 import { ReplicaStore } from '../replica/store/replica-store.ts'
 import { parsePeerRequest, type PeerFinding, type PeerRequest, type PeerStatus } from './control-protocol.ts'
 import { EnginesOfHost } from './engines-of-host.ts'
+import { LeftCacheFiles } from './left-cache-files.ts'
 import { PeerMetrics } from './peer-metrics.ts'
 import { registerLookup, type RegisterLookup } from './register-lookup.ts'
 import { openStoreFile } from './store-file.ts'
@@ -33,6 +34,7 @@ interface Opened {
   readonly network: TlsNetwork
   readonly store: ReplicaStore
   readonly receiver: Receiver
+  readonly leftCaches: LeftCacheFiles
   readonly listen: string
 }
 
@@ -161,7 +163,9 @@ export class PeerProcess {
     const receiver = new Receiver(ports, { node })
     try {
       const address = await receiver.listen({ kind: 'tcp', ...settings.listen })
-      return { network, store, receiver, listen: printNetworkAddress(address) }
+      const leftCaches = new LeftCacheFiles({ stateDirectory: plan.stateDirectory, memory })
+      await leftCaches.forgetOld()
+      return { network, store, receiver, leftCaches, listen: printNetworkAddress(address) }
     } catch (error) {
       throw cannotListen('--listen', printAddress(settings.listen), error)
     }
@@ -172,7 +176,7 @@ export class PeerProcess {
     await systemFiles.makeDirectory(statePeersDirectory(plan.stateDirectory))
     this.control = new LineServer({
       ...{ path: plan.controlSocket, log, parse: parsePeerRequest },
-      answer: (request) => (request.method === 'status' ? this.status() : this.discard(request)),
+      answer: (request) => this.answer(request),
     })
     await this.control.listen()
     const { metrics } = plan.settings
@@ -187,6 +191,12 @@ export class PeerProcess {
       },
     })
     await this.http.listen()
+  }
+
+  private answer(request: PeerRequest): unknown {
+    const { receiver, leftCaches } = this.opened as Opened
+    if (request.method === 'status') return this.status()
+    return request.method === 'serve-cache' ? leftCaches.serve(receiver, request) : this.discard(request)
   }
 
   /** One at a time. */

@@ -32,7 +32,15 @@ import type { BatchFrame } from './wire/envelope.ts'
 
 export type { PeerState, PeerStatus, ReplicatorEvent } from './replicator/events.ts'
 export { AdaptivePayloads, type PayloadCoder } from './replicator/payloads.ts'
-export type { BatchSource, Peer, ReplicatorIdentity, ReplicatorPorts } from './replicator/ports.ts'
+export {
+  type BlocksAnswer,
+  CacheLink,
+  type CacheLinkHandlers,
+  type CacheLinkPorts,
+  type LeftCacheFound,
+} from './replicator/cache-link.ts'
+export { READ_BLOCKS_MAX } from './wire/cache-bodies.ts'
+export type { BatchSource, Peer, ReplicatorIdentity, ReplicatorPorts, VolumeIdentity } from './replicator/ports.ts'
 export { StoreSession } from './replicator/store-session.ts'
 export { ReplicaCorruptError, StoreRefusedError } from './replicator/store-errors.ts'
 export type { BatchFrame } from './wire/envelope.ts'

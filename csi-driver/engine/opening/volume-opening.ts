@@ -14,6 +14,7 @@ import type { Replayed } from '../replay.ts'
 import { type Gathered, Gathering } from './gathering.ts'
 import type { Opened, OpeningParts } from './opening-parts.ts'
 import { OtherCopies } from './other-copies.ts'
+import { beginPreviousCache } from '../previous-cache/begin-previous.ts'
 import { policyMet } from '../replication/copies-wanted.ts'
 import { randomHex } from './own-cache.ts'
 
@@ -22,6 +23,8 @@ export class VolumeOpening {
   private readonly others: OtherCopies
   private readonly gathering: Gathering
   private go: OpenGo | null = null
+  /** The record that the claim has replaced; null where the volume is new. */
+  private base: RegisterRecord | null = null
   private newLogUuid = ''
   private gathered: Gathered = 'empty'
 
@@ -148,6 +151,7 @@ export class VolumeOpening {
   private async claim(): Promise<'done' | 'lost'> {
     const { client, settings } = this.parts
     const { epochAtLeast } = this.going
+    this.base = this.record
     return doneIf(await client.claim((record) => claim(record, { node: settings.node, epochAtLeast })))
   }
 
@@ -234,7 +238,11 @@ export class VolumeOpening {
         await ports.doubts.clear(doubt)
       }
     }
-    return this.parts.build(replayed, this.record)
+    const opened = this.parts.build(replayed, this.record)
+    const { base, going, gathering } = this
+    // Rule 9: what the user has given up, or put in the place of the backing, no cache knows of.
+    if (base !== null && !going.takeBacking && !gathering.discards) beginPreviousCache(opened.core, this.record, base)
+    return opened
   }
 }
 

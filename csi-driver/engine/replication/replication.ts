@@ -1,15 +1,18 @@
 // The copies of an open volume on other nodes: joins the replicator to the own log and to the membership. Null where a
 // volume has no peers.
 import { AdaptivePayloads, type PeerStatus, Replicator } from '../../replica/replicator.ts'
+import type { EngineCore } from '../engine-core.ts'
 import { HandOver, type HandOverHost } from './hand-over.ts'
 import { JournalSource } from './journal-source.ts'
 import { Membership, type MembershipHost } from './membership.ts'
 
 export class Replication {
+  private readonly core: EngineCore
   private readonly replicator: Replicator
   private readonly membership: Membership
 
-  private constructor(replicator: Replicator, membership: Membership) {
+  private constructor(core: EngineCore, replicator: Replicator, membership: Membership) {
+    this.core = core
     this.replicator = replicator
     this.membership = membership
   }
@@ -39,7 +42,7 @@ export class Replication {
     membership.start()
     // Another copy may hold what an earlier owner has trimmed here: through-writes wait until it has let go (2.3).
     core.copies.trim(journal.superblock.tail.batchSeq - 1, () => host.release())
-    return new Replication(replicator, membership)
+    return new Replication(core, replicator, membership)
   }
 
   peers(): readonly PeerStatus[] {
@@ -53,6 +56,7 @@ export class Replication {
 
   /** Nothing is waited for any more; what is on its way is never answered. */
   async stop(): Promise<void> {
+    this.core.previous?.stop()
     this.membership.stop()
     await this.replicator.stop()
   }

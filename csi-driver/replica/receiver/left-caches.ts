@@ -8,7 +8,7 @@ import type { Ms } from '../../../base/units.ts'
 import type { AlignedMemory } from '../../io/storage.ts'
 import { decide } from '../../protocol/decision-table.ts'
 import { LEFT_CACHE_ROWS, type LeftCacheFacts } from '../../protocol/left-cache-table.ts'
-import type { Hello, MessageFrom } from '../wire/messages.ts'
+import type { Hello, MessageFrom, MessageOf } from '../wire/messages.ts'
 import { proofMatches } from '../wire/volume-proof.ts'
 import type { EngineLink, Refusal } from './engine-link.ts'
 import { LEFT_CACHE_MS, LEFT_CACHES_MAX, type LeftCache, type LeftCacheStatus } from './left-cache.ts'
@@ -51,25 +51,15 @@ export class ServedCache {
   /** An order of the reader that was welcomed. */
   receive(link: ReaderLink, order: ReaderOrder): void {
     if (this.gone) return
-    switch (order.type) {
-      case 'CACHE':
-        return this.confirm(link, order.registerRv)
-      case 'READ':
-        if (!this.confirmed)
-          return link.refuse({ code: 'bad-message', message: 'a reader says first which cache it means' })
-        // The timer stands still while the host sleeps.
-        if (this.remainingMs <= 0) return this.letGo('its time is over')
-        if (!this.reads.take(order)) link.refuse({ code: 'too-many', message: 'too many reads wait' })
-        return
-      case 'HEARTBEAT':
-        return link.send({ type: 'ALIVE', number: order.number })
-      case 'RELEASE':
-        link.send({ type: 'RELEASED' })
-        return this.letGo('the new owner is warm')
-      default: {
-        if (order.type === 'APPEND') this.host.giveBody(order.body.buffer)
-        link.refuse({ code: 'bad-message', message: `a reader orders nothing of a log type=${order.type}` })
-      }
+    if (order.type === 'CACHE') this.confirm(link, order.registerRv)
+    else if (order.type === 'READ') this.read(link, order)
+    else if (order.type === 'HEARTBEAT') link.send({ type: 'ALIVE', number: order.number })
+    else if (order.type === 'RELEASE') {
+      link.send({ type: 'RELEASED' })
+      this.letGo('the new owner is warm')
+    } else {
+      if (order.type === 'APPEND') this.host.giveBody(order.body.buffer)
+      link.refuse({ code: 'bad-message', message: `a reader orders nothing of a log type=${order.type}` })
     }
   }
 
@@ -104,6 +94,13 @@ export class ServedCache {
 
   private get remainingMs(): Ms {
     return this.untilBootMs - this.host.ports.clock.bootMs()
+  }
+
+  private read(link: ReaderLink, order: MessageOf<'READ'>): void {
+    // The timer stands still while the host sleeps.
+    if (this.remainingMs <= 0) this.letGo('its time is over')
+    else if (!this.confirmed) link.refuse({ code: 'bad-message', message: 'a reader says first which cache it means' })
+    else if (!this.reads.take(order)) link.refuse({ code: 'too-many', message: 'too many reads wait' })
   }
 
   private confirm(link: ReaderLink, registerRv: number): void {

@@ -34,7 +34,7 @@ export interface ConnectionRequest {
   readonly identity: VolumeIdentity
   readonly node: string
   readonly address: NetworkAddress
-  readonly purpose: 'owner' | 'opener'
+  readonly purpose: 'owner' | 'opener' | 'reader'
   /** Show the volume's key: the store has said that it does not know the volume. */
   readonly withKey: boolean
 }

@@ -23,6 +23,7 @@ const SERVING: VolumeStatus = {
   enginePid: 2,
   readHits: 3,
   readMisses: 1,
+  previousCache: null,
   cacheBytes: 2 ** 32,
   cachedBytes: 0,
   logBytes: 0,

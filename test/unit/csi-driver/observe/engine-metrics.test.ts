@@ -24,6 +24,7 @@ const STATUS: VolumeStatus = {
   enginePid: null,
   readHits: 0,
   readMisses: 0,
+  previousCache: null,
   cacheBytes: 0,
   cachedBytes: 0,
   logBytes: 0,

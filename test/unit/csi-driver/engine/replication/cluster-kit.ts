@@ -116,6 +116,12 @@ export class TestCluster {
     }
   }
 
+  receiver(node: string): Receiver {
+    const { receiver } = this.peers.get(node) as TestPeer
+    if (receiver === null) throw new Error(`no peer runs on ${node}`)
+    return receiver
+  }
+
   /** Trims of a node's store never end, as on a disk that hangs; others go on. Until its process is started again. */
   stallTrims(node: string): { readonly asked: number } {
     const stalled = { asked: 0 }

@@ -112,7 +112,7 @@ const batch = fc
 const blocks = fc
   .record({ number: u32, held: fc.nat(2 ** READ_BLOCKS_MAX - 1), fill: u32 })
   .map(({ number, held, fill }) => {
-    const count = [...held.toString(2)].filter((bit) => bit === '1').length
+    const count = held.toString(2).replaceAll('0', '').length
     const hashes = Array.from({ length: count }, (_, index) => (fill + index) >>> 0)
     return { type: 'BLOCKS' as const, number, held, hashes, data: Buffer.alloc(count * BLOCK_BYTES, `block ${fill} `) }
   })
