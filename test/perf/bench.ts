@@ -8,14 +8,20 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { cpus, hostname, release, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { markdownOf } from './markdown.ts'
+import { measurePeerKill } from './peer-kill.ts'
 import { joined, median, type PartResult, type Results, type Row } from './report.ts'
 import { measureRounds } from './rounds.ts'
 import { Scaffold } from './scaffold.ts'
 import { SCALE } from './scale.ts'
+import { measureTakeover } from './takeover.ts'
 import { ALL_TARGETS } from './targets.ts'
 
 /** Each sets up what it needs and takes it down again. */
-const PARTS: readonly (readonly [string, (scaffold: Scaffold) => Promise<PartResult>])[] = [['rounds', measureRounds]]
+const PARTS: readonly (readonly [string, (scaffold: Scaffold) => Promise<PartResult>])[] = [
+  ['rounds', measureRounds],
+  ['peer-kill', measurePeerKill],
+  ['takeover', measureTakeover],
+]
 
 function say(text: string): void {
   process.stderr.write(`bench: ${text}\n`)

@@ -12,8 +12,8 @@ export interface PeerPlan {
   readonly directory: string
   readonly resource: 'flash' | 'memory'
   readonly sizeMiB: number
-  /** 127.0.0.1 unless given. */
-  readonly address?: string
+  /** 127.0.0.1 and a free port unless given. */
+  readonly listen?: string
   readonly on?: On
 }
 
@@ -23,6 +23,8 @@ export interface Peer {
   readonly process: ForebayProcess
   /** As `--peer` takes it. */
   readonly flag: string
+  /** Starts it again after its death, with the same store and address. */
+  readonly again: () => Promise<Peer>
 }
 
 export class Copies {
@@ -60,15 +62,16 @@ export class Copies {
     return path.join(this.directory, `state-${node}`)
   }
 
-  async startPeer({ node, directory, resource, sizeMiB, address = '127.0.0.1', on = HERE }: PeerPlan): Promise<Peer> {
+  async startPeer(plan: PeerPlan): Promise<Peer> {
+    const { node, directory, resource, sizeMiB, listen: wanted = '127.0.0.1:0', on = HERE } = plan
     const words = [
       ...['peer', '--store', path.join(directory, `store-${node}`), '--size', `${sizeMiB}MiB`],
-      ...['--resource', resource, '--listen', `${address}:0`, '--state-dir', this.stateDirectory(node)],
+      ...['--resource', resource, '--listen', wanted, '--state-dir', this.stateDirectory(node)],
       ...['--output', 'json', ...this.flagsOf(node)],
     ]
     const process = new ForebayProcess(this.scaffold, words, on)
     const { listen = '' } = await process.ready()
-    return { node, process, flag: `${node}=${listen}` }
+    return { node, process, flag: `${node}=${listen}`, again: () => this.startPeer({ ...plan, listen }) }
   }
 
   /** Flags of a volume on `node`; with no peers it has no copies, but an owner in the same register. */

@@ -98,6 +98,15 @@ export function runProgram(program: string, args: readonly string[], signal?: Ab
   })
 }
 
+/** Runs fio with its words as they are; throws when it saw an I/O error. */
+export async function runFioWords(
+  words: readonly string[],
+  direction: Direction,
+  signal: AbortSignal,
+): Promise<FioResult> {
+  return parseFio(await runProgram('fio', words, signal), direction)
+}
+
 export async function runFio(job: FioJob, signal: AbortSignal): Promise<FioResult> {
-  return parseFio(await runProgram('fio', fioArguments(job), signal), job.direction)
+  return runFioWords(fioArguments(job), job.direction, signal)
 }

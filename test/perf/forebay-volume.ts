@@ -152,6 +152,11 @@ export class ForebayVolume {
     })
   }
 
+  /** Of the process that serves it. */
+  get ended(): Promise<void> {
+    return this.process?.ended ?? Promise.resolve()
+  }
+
   /** Idempotent; what is dirty stays in the cache. */
   async stop(): Promise<void> {
     await this.process?.stop()

@@ -1,5 +1,5 @@
 // The results as a Markdown page for the terminal: the machine, the ratios with their targets, the rows.
-import type { Results, Spread, Table } from './report.ts'
+import type { Results, Row, Spread, Table } from './report.ts'
 import { ALL_TARGETS, isReached, type Target } from './targets.ts'
 
 function figure(value: number): string {
@@ -35,9 +35,32 @@ function targetLine(target: Target, results: Results): string {
   return line([`\`${target.key}\``, target.meaning.replaceAll('|', String.raw`\|`), shown, sign, reached])
 }
 
+function tableFigure(value: number): string {
+  return Number.isInteger(value) ? String(value) : figure(value)
+}
+
 function tableLines({ title, columns, lines }: Table): string[] {
-  const shown = lines.map((cells) => line(cells.map((cell) => (typeof cell === 'number' ? figure(cell) : cell))))
+  const shown = lines.map((cells) => line(cells.map((cell) => (typeof cell === 'number' ? tableFigure(cell) : cell))))
   return ['', `${title}:`, '', line(columns), line(columns.map(() => '---')), ...shown]
+}
+
+function rowLines(rows: readonly Row[]): string[] {
+  if (rows.length === 0) return []
+  return [
+    line(['workload', 'subject', 'IOPS', 'p50 µs', 'p99 µs', 'p99.9 µs', 'CPU µs per I/O']),
+    line(['---', '---', '---:', '---:', '---:', '---:', '---:']),
+    ...rows.map((row) =>
+      line([
+        row.workload,
+        row.title,
+        withSpread(row.iops),
+        withSpread(row.p50Micros),
+        figure(row.p99Micros.median),
+        figure(row.p999Micros.median),
+        row.cpuMicros === null ? '-' : withSpread(row.cpuMicros),
+      ]),
+    ),
+  ]
 }
 
 export function markdownOf(results: Results): string {
@@ -49,19 +72,7 @@ export function markdownOf(results: Results): string {
     line(['---', '---', '---:', '---:', '---']),
     ...ALL_TARGETS.map((target) => targetLine(target, results)),
     '',
-    line(['workload', 'subject', 'IOPS', 'p50 µs', 'p99 µs', 'p99.9 µs', 'CPU µs per I/O']),
-    line(['---', '---', '---:', '---:', '---:', '---:', '---:']),
-    ...results.rows.map((row) =>
-      line([
-        row.workload,
-        row.title,
-        withSpread(row.iops),
-        withSpread(row.p50Micros),
-        figure(row.p99Micros.median),
-        figure(row.p999Micros.median),
-        row.cpuMicros === null ? '-' : withSpread(row.cpuMicros),
-      ]),
-    ),
+    ...rowLines(results.rows),
     ...results.tables.flatMap((table) => tableLines(table)),
     '',
   ].join('\n')

@@ -120,7 +120,7 @@ test('the table names the machine and sets every target beside its figure', () =
   expect(text).toMatch(/`readHitQd32`.* \| ≥ 0\.9 \| yes \|/)
   expect(text).toMatch(/`engineRssMiB`.* \| 95\.0 \| ≤ 90 \| \*\*no\*\* \|/)
   expect(text).toMatch(/`bytesPerCachedBlock`.* \| - \| ≤ 32 \| - \|/)
-  expect(text).toContain('Pauses:\n\n| round | seconds |\n| --- | --- |\n| 1.00 | 0.25 |\n')
+  expect(text).toContain('Pauses:\n\n| round | seconds |\n| --- | --- |\n| 1 | 0.25 |\n')
 })
 
 describe('fio', () => {

@@ -107,7 +107,44 @@ export const ABSOLUTE_TARGETS: readonly Target[] = [
 ]
 
 /** Figures of the other parts. */
-export const PART_TARGETS: readonly Target[] = []
+export const PART_TARGETS: readonly Target[] = [
+  {
+    key: 'peerKillPauseSeconds',
+    meaning: 'peer killed under load: longest pause of the writer, s',
+    bound: 'at most',
+    value: 3,
+  },
+  {
+    key: 'peerKillP999Outside',
+    meaning: 'the same: p99.9 after the pause / before it',
+    bound: 'none',
+    value: 1,
+  },
+  {
+    key: 'peerSilentPauseSeconds',
+    meaning: 'the same, the peer falls silent instead (a host without power), s',
+    bound: 'at most',
+    value: 3,
+  },
+  {
+    key: 'takeoverSeconds',
+    meaning: 'takeover with little dirty: end of the fence to the first I/O, s',
+    bound: 'at most',
+    value: 3,
+  },
+  {
+    key: 'takeoverMuchDirtySeconds',
+    meaning: 'the same with much dirty, s',
+    bound: 'none',
+    value: 0,
+  },
+  {
+    key: 'replayMBps',
+    meaning: 'the same: log gathered from the copy and replayed, MB/s',
+    bound: 'at least',
+    value: 200,
+  },
+]
 
 export const ALL_TARGETS: readonly Target[] = [...RATIO_RULES, ...ABSOLUTE_TARGETS, ...PART_TARGETS]
 

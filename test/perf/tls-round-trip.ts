@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net'
 import { connect, createServer, type TLSSocket } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import type { FioResult } from './fio.ts'
+import { percentile } from './report.ts'
 import type { Scaffold } from './scaffold.ts'
 
 const PROGRAM = fileURLToPath(import.meta.url)
@@ -82,8 +83,8 @@ export class TlsRoundTrip {
   async measure(seconds: number): Promise<FioResult> {
     await this.ask(WARM_UP_MS)
     const begunMs = performance.now()
-    const micros = (await this.ask(seconds * 1000)).toSorted((a, b) => a - b)
-    const at = (part: number): number => micros[Math.floor((micros.length - 1) * part)] ?? Number.NaN
+    const micros = await this.ask(seconds * 1000)
+    const at = (part: number): number => percentile(micros, part)
     const operations = micros.length
     const iops = (operations * 1000) / (performance.now() - begunMs)
     return { iops, operations, p50Micros: at(0.5), p99Micros: at(0.99), p999Micros: at(0.999) }
