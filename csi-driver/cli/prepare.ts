@@ -4,8 +4,10 @@
 //   volume, run directory, lock file of the volume, of the cache, of the backing
 //
 // Not declared by defineCommand: its words are those of `serve`, and so are its messages.
+import path from 'node:path'
 import { CacheError } from '../../base/errors.ts'
 import type { SettingProblem } from '../../base/settings.ts'
+import { RealProcesses } from '../io/real/exec.ts'
 import { checkTlsTexts, readTlsTexts } from '../io/real/tls-identity.ts'
 import { ObserveServer } from '../observe/http.ts'
 import { EXIT_OK, EXIT_REFUSED, refusalText } from './command.ts'
@@ -14,6 +16,9 @@ import { hostProblems, readHostFacts, resendNotice } from './host-checks.ts'
 import { pathProblems } from './path-checks.ts'
 import { readServe, serveCommandOf, type ServePlan } from './serve-settings.ts'
 import type { Terminal } from './terminal.ts'
+
+/** A file system that needs longer to open a directory counts as hung. */
+const REGISTER_TIMEOUT_MS = 10_000
 
 export async function prepare(words: readonly string[], terminal: Terminal): Promise<number> {
   const command = serveCommandOf(process.env)
@@ -27,7 +32,9 @@ export async function prepare(words: readonly string[], terminal: Terminal): Pro
   const lacking = hostProblems(host)
   if (lacking.length > 0) return refuse(lacking)
   const found = [...pathProblems(facts), ...(await metricsProblems(plan))]
-  if (found.length === 0) found.push(...(await contentProblems(plan)), ...tlsProblems(plan))
+  if (found.length === 0) {
+    found.push(...(await contentProblems(plan)), ...tlsProblems(plan), ...(await registerProblems(plan)))
+  }
   if (found.length > 0) return refuse(found)
   const notice = resendNotice(host.kernelRelease)
   if (notice !== null) terminal.err(`forebay: ${notice}\n`)
@@ -62,6 +69,26 @@ function tlsProblems({ settings, node }: ServePlan): SettingProblem[] {
     if (!(error instanceof CacheError)) throw error
     return [{ where: '--tls-dir', problem: `is not usable: ${error.message}. ${error.remedy ?? ''}`.trim() }]
   }
+}
+
+/**
+ * A shared directory is never made here: one that is missing is a wrong path or a mount that is not there, and a volume
+ * that began anew in it would be opened twice. Looked at in a process of its own, since a dead mount never answers.
+ */
+async function registerProblems({ settings }: ServePlan): Promise<SettingProblem[]> {
+  const { register } = settings
+  if (register === null) return []
+  const look = ['/bin/sh', '-c', 'cd -- "$1" && [ -r . ] && [ -w . ]', 'sh', path.resolve(register)]
+  const { exitCode, stderr } = await new RealProcesses().run(look, { timeoutMs: REGISTER_TIMEOUT_MS })
+  if (exitCode === 0) return []
+  const cause = exitCode === null ? `no answer within ${REGISTER_TIMEOUT_MS / 1000} s` : causeOf(stderr)
+  const problem = `is no directory that can be read and written; mount the shared file system, or make the directory once, on one host path=${register} cause="${cause}"`
+  return [{ where: '--register', problem }]
+}
+
+/** What a shell says: its own name and the command in front of it are of no use. */
+function causeOf(stderr: string): string {
+  return stderr.trim().split(': ').at(-1) || 'not readable or not writable'
 }
 
 /** Foreign content at the cache path. What a Forebay cache holds is judged by the engine, which knows the register. */

@@ -96,9 +96,9 @@ onKernel('a takeover without a usable register is refused, and nothing is change
   for (const fault of ['fail', 'readOnly'] as const) {
     await hosts.registerFaults[fault](b)
     const refused = b.start('takeover', '--fence-command', hosts.fenceCommand('off'))
-    expect(await refused.ended).toMatchObject({ status: 1 })
+    expect(await refused.ended).toMatchObject({ status: 2 })
     expect(refused.output).toBe('')
-    expect(refused.errors.match(/^forebay: .*register.*\(CACHE_REGISTER_UN\w+\)$/gm)).toHaveLength(1)
+    expect(refused.errors.match(/^forebay .*--register is no directory that can be read and written/gm)).toHaveLength(1)
     expect(b.hasCache).toBe(false)
     await hosts.registerFaults.heal(b)
   }
