@@ -1,8 +1,10 @@
 // The tables of `forebay peers`: what each replica store holds, and what of it may be given up. Pure.
+import { BLOCK_BYTES } from '../../base/units.ts'
 import type { PeerFinding, PeerStatus } from '../peer-process/control-protocol.ts'
 import { bytesText } from './quantity-text.ts'
 
 type VolumeLine = PeerStatus['volumes'][number]
+type LeftCacheLine = PeerStatus['leftCaches'][number]
 
 const HEADINGS = ['VOLUME', 'EPOCH', 'RUN', 'LOG', 'BATCHES', 'BYTES', 'LAG', 'ENGINE']
 const FINDING_HEADINGS = ['VOLUME', 'UUID', 'BYTES', 'OUTCOME', 'WHY']
@@ -18,9 +20,10 @@ export function peersTable(peers: readonly PeerStatus[]): string {
 function peerText(peer: PeerStatus): string {
   const space = `free=${bytesText(peer.freeBytes)} of ${bytesText(peer.capacityBytes)}`
   const head = `node=${peer.node} listen=${peer.listen} resource=${peer.resource} ${space} store=${peer.path}`
-  if (peer.volumes.length === 0) return `${head}\n  no volumes\n`
+  const left = peer.leftCaches.map(leftText)
+  if (peer.volumes.length === 0) return `${[head, '  no volumes', ...left].join('\n')}\n`
   const lines = tableLines([HEADINGS, ...peer.volumes.map(rowOf)])
-  return `${[head, ...lines.map((line) => `  ${line}`), ...peer.volumes.flatMap(remarks)].join('\n')}\n`
+  return `${[head, ...lines.map((line) => `  ${line}`), ...peer.volumes.flatMap(remarks), ...left].join('\n')}\n`
 }
 
 function rowOf({ volume, epoch, run, log, unwrittenBytes, engine }: VolumeLine): string[] {
@@ -51,6 +54,12 @@ function remarks({ volume, lossReason, failure, log }: VolumeLine): string[] {
   if (lossReason !== null) lines.push(`  ${volume}: its log here is lost: ${lossReason}`)
   if (log !== null && log.pending !== null) lines.push(`  ${volume}: is being taken over by a new owner`)
   return lines
+}
+
+function leftText({ volume, movedTo, blocks, reader, servedBlocks, remainingMs }: LeftCacheLine): string {
+  const use = reader ? `${bytesText(servedBlocks * BLOCK_BYTES)} read so far` : 'not read yet'
+  const minutes = Math.ceil(remainingMs / 60_000)
+  return `  ${volume}: its cache (${bytesText(blocks * BLOCK_BYTES)}) is left here for ${movedTo}, ${use}, ${minutes} min more at most`
 }
 
 export function findingsTable(findings: readonly PeerFinding[], dryRun: boolean): string {

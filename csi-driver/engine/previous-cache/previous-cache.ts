@@ -172,7 +172,9 @@ export class PreviousCache implements PreviousSource {
     if (ask === null) return this.end(`an answer to nothing number=${answer.number}`)
     const hashes = hashesOfAnswer(answer, ask.count)
     const isWhole = !hashes.includes(null)
-    this.pace.notePrevious(this.ports.clock.monotonicMs() - ask.askedMs, isWhole)
+    // A question costs no more than its limit, however late the answer is.
+    const nowMs = this.ports.clock.monotonicMs()
+    this.pace.notePrevious(Math.min(nowMs, ask.deadlineMs) - ask.askedMs, isWhole && nowMs <= ask.deadlineMs)
     const { read } = ask
     ask.read = null
     if (read === null) {

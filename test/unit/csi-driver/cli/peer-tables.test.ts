@@ -10,6 +10,31 @@ test('no store, and a store with nothing', () => {
   )
 })
 
+test('caches that were left behind', () => {
+  const cache = {
+    volume: 'db1',
+    volumeUuid: 'c1'.repeat(16),
+    movedTo: 'host-c',
+    blocks: 256,
+    askedBlocks: 9,
+    badBlocks: 0,
+  }
+  const leftCaches = [
+    { ...cache, reader: false, servedBlocks: 0, remainingMs: 600_000 },
+    { ...cache, volume: 'db2', reader: true, servedBlocks: 8, remainingMs: 61_000 },
+  ]
+  expect(
+    peersTable([{ ...peerStatus([]), leftCaches }])
+      .split('\n')
+      .slice(1),
+  ).toEqual([
+    '  no volumes',
+    '  db1: its cache (1 MiB) is left here for host-c, not read yet, 10 min more at most',
+    '  db2: its cache (1 MiB) is left here for host-c, 32 KiB read so far, 2 min more at most',
+    '',
+  ])
+})
+
 test('volumes in every state', () => {
   const { log } = volumeLine()
   if (log === null) throw new Error('the kit has a log')
