@@ -31,7 +31,7 @@ export const statusCommand = defineCommand({
   },
   description: [
     'Lists the volumes that are served on this host and those that were: a volume that was stopped or killed with dirty data is marked stopped-dirty, with how much and how old as far as that is known.',
-    'States: starting, serving, stopping (until the device is released), restarting (the engine died and its holder starts it again), stopped, stopped-dirty, unreadable (the register is damaged).',
+    'States: starting, serving, stopping (until the device is released), restarting (the engine died and its holder starts it again), stopped, stopped-dirty, unreadable (the register is damaged or cannot be reached).',
     'A policy in brackets is the one in force where it differs from the one asked for; the reason stands below the table.',
   ],
   exits: [

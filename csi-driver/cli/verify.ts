@@ -14,12 +14,12 @@ import { readJournalImage } from '../journal/journal-image.ts'
 import type { Superblock } from '../journal/journal.ts'
 import { FileRegister } from '../register/file-register.ts'
 import type { RegisterRecord } from '../register/record.ts'
-import { registerPathsOf } from '../register/register-paths.ts'
 import { type CacheAtRest, openCacheAtRest } from './cache-at-rest.ts'
 import { defineCommand, EXIT_FAILED, EXIT_OK, EXIT_REFUSED, stateDirSchema } from './command.ts'
 import { cachePositional } from './inspect.ts'
 import { waitingTimers } from './loop-host.ts'
 import { stateDirectoryOf } from './volume-call.ts'
+import { registerPathsOfVolume } from './volume-list.ts'
 
 /** One check and what it found; `skipped` says why it could not be made. */
 interface Verdict {
@@ -88,12 +88,12 @@ async function journalVerdicts({ storage, memory }: CacheAtRest): Promise<Verdic
 async function registerVerdict(superblock: Superblock | null, stateDirectory: string): Promise<Verdict> {
   const name = 'log-fits-the-register'
   if (superblock === null) return { name, findings: [], skipped: 'no valid superblock' }
-  const paths = registerPathsOf(stateDirectory)
+  const { volumeName: volume } = superblock
+  const paths = await registerPathsOfVolume(stateDirectory, volume)
   try {
-    const register = new FileRegister({ processes: new RealProcesses(), paths, volume: superblock.volumeName })
+    const register = new FileRegister({ processes: new RealProcesses(), paths, volume })
     const record = await register.read()
-    if (record === null)
-      return { name, findings: [], skipped: `no register of ${superblock.volumeName} in ${stateDirectory}` }
+    if (record === null) return { name, findings: [], skipped: `no register of ${volume} in ${paths.directory}` }
     return { name, findings: registerFindings(superblock, record) }
   } catch (error) {
     return { name, findings: [error instanceof Error ? error.message : String(error)] }

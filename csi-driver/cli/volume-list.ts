@@ -1,14 +1,15 @@
-// Which volumes there are and how they are: those that answer on a control socket, and those that only have a register.
+// Which volumes there are and how they are: those that answer on a control socket, and those that only have a register:
+// in the state directory, or in a directory that hosts share, which the last status of each names.
 import { readdir } from 'node:fs/promises'
 import { listVolumes, type ListedVolume } from '../register/file-register.ts'
-import { registerPathsOf } from '../register/register-paths.ts'
+import { registerPathsIn, registerPathsOf, type RegisterPaths } from '../register/register-paths.ts'
 import { RealProcesses } from '../io/real/exec.ts'
 import { systemFiles } from '../io/real/small-files.ts'
 import { VOLUME_NAME_PATTERN } from '../config.ts'
 import { lockIsHeld } from './held-locks.ts'
 import { volumeLockFile } from '../holder/run-directory.ts'
 import { decodeLastStatus, type LastStatus } from '../observe/last-status.ts'
-import { controlSocketPath, lastStatusPath, stateRunDirectory } from '../observe/state-paths.ts'
+import { controlSocketPath, LAST_STATUS_SUFFIX, lastStatusPath, stateRunDirectory } from '../observe/state-paths.ts'
 import { HEALTHY, type VolumeState, type VolumeStatus } from '../observe/status.ts'
 import type { RegisterRecord } from '../register/record.ts'
 import { ControlClient } from './control-client.ts'
@@ -20,11 +21,51 @@ const SOCKET_SUFFIX = '.sock'
 export async function gatherVolumes(stateDirectory: string): Promise<VolumeStatus[]> {
   const running = await runningVolumes(stateDirectory)
   const names = new Set(running.map(({ volume }) => volume))
-  const listed = await listVolumes(new RealProcesses(), registerPathsOf(stateDirectory))
-  const others = await Promise.all(
-    listed.filter(({ volume }) => !names.has(volume)).map((one) => describeStopped(stateDirectory, one)),
-  )
-  return [...running, ...others].toSorted((a, b) => (a.volume < b.volume ? -1 : 1))
+  const others = (await listedVolumes(stateDirectory)).filter(({ volume }) => !names.has(volume))
+  const stopped = await Promise.all(others.map((one) => describeStopped(stateDirectory, one)))
+  return [...running, ...stopped].toSorted((a, b) => (a.volume < b.volume ? -1 : 1))
+}
+
+/** Of a shared directory only those that were served here. One that cannot be read hides no other volume. */
+async function listedVolumes(stateDirectory: string): Promise<ListedVolume[]> {
+  const own = registerPathsOf(stateDirectory)
+  const elsewhere = new Map<string, Set<string>>()
+  for (const { volume, last } of await lastStatuses(stateDirectory)) {
+    const directory = last?.register ?? own.directory
+    if (directory !== own.directory) elsewhere.set(directory, (elsewhere.get(directory) ?? new Set()).add(volume))
+  }
+  const shared = [...elsewhere].map(([directory, volumes]) => listedIn(directory, [...volumes]))
+  return (await Promise.all([listVolumes(new RealProcesses(), own), ...shared])).flat()
+}
+
+async function listedIn(directory: string, volumes: readonly string[]): Promise<ListedVolume[]> {
+  try {
+    const found = await listVolumes(new RealProcesses(), registerPathsIn(directory))
+    const problems = [`there is none in ${directory}; is it mounted?`]
+    return volumes.map((name) => found.find(({ volume }) => volume === name) ?? { volume: name, problems })
+  } catch (error) {
+    const problems = [error instanceof Error ? error.message : String(error)]
+    return volumes.map((volume) => ({ volume, problems }))
+  }
+}
+
+async function lastStatuses(stateDirectory: string): Promise<{ volume: string; last: LastStatus | null }[]> {
+  const files = await readdir(stateRunDirectory(stateDirectory)).catch(() => [])
+  const names = files
+    .filter((name) => name.endsWith(LAST_STATUS_SUFFIX))
+    .map((name) => name.slice(0, -LAST_STATUS_SUFFIX.length))
+  return Promise.all(names.map(async (volume) => ({ volume, last: await readLastStatus(stateDirectory, volume) })))
+}
+
+/** Where the register of a volume is, as far as this host knows. */
+export async function registerPathsOfVolume(stateDirectory: string, volume: string): Promise<RegisterPaths> {
+  const last = await readLastStatus(stateDirectory, volume)
+  return last?.register ? registerPathsIn(last.register) : registerPathsOf(stateDirectory)
+}
+
+async function readLastStatus(stateDirectory: string, volume: string): Promise<LastStatus | null> {
+  const text = await systemFiles.read(lastStatusPath(stateDirectory, volume)).catch(() => null)
+  return text === null ? null : decodeLastStatus(text)
 }
 
 async function runningVolumes(stateDirectory: string): Promise<VolumeStatus[]> {
@@ -52,8 +93,7 @@ async function askVolume(stateDirectory: string, volume: string): Promise<Volume
 }
 
 async function describeStopped(stateDirectory: string, listed: ListedVolume): Promise<VolumeStatus> {
-  const text = await systemFiles.read(lastStatusPath(stateDirectory, listed.volume)).catch(() => null)
-  const last = text === null ? null : decodeLastStatus(text)
+  const last = await readLastStatus(stateDirectory, listed.volume)
   const held = await lockIsHeld(volumeLockFile(listed.volume))
   return stoppedStatus(listed, { last, held, nowWallMs: Date.now() })
 }
@@ -99,7 +139,7 @@ export function stoppedStatus(listed: ListedVolume, facts: StoppedFacts): Volume
     effectiveWritePolicy: writePolicy,
   } as const
   if (!('record' in listed)) {
-    const reason = `register is damaged: ${listed.problems.join('; ')}`
+    const reason = `register cannot be read: ${listed.problems.join('; ')}`
     const unknown = { phase: 'unknown', epoch: 0, inSync: [], dirtyBytes: 0, oldestDirtySeconds: 0, volumeBytes: 0 }
     return { ...asked, ...unknown, state: held ? 'restarting' : 'unreadable', backing: last?.backing ?? '', reason }
   }
@@ -107,7 +147,7 @@ export function stoppedStatus(listed: ListedVolume, facts: StoppedFacts): Volume
   return {
     ...asked,
     ...atStake(record, facts),
-    state: stateOf(record, held),
+    state: stateOf(record, facts),
     backing: last?.backing ?? record.backing.id,
     phase: record.phase,
     epoch: record.epoch,
@@ -121,6 +161,9 @@ function atStake(
   record: RegisterRecord,
   { last, nowWallMs }: StoppedFacts,
 ): Pick<VolumeStatus, 'dirtyBytes' | 'oldestDirtySeconds' | 'reason'> {
+  if (isElsewhere(record, last)) {
+    return { dirtyBytes: 0, oldestDirtySeconds: 0, reason: `owned by node=${record.owner} now` }
+  }
   if (!record.dirty || last === null) return { dirtyBytes: 0, oldestDirtySeconds: 0, reason: null }
   const oldest = last.oldestDirtyWallMs ?? nowWallMs
   return {
@@ -130,7 +173,12 @@ function atStake(
   }
 }
 
-function stateOf(record: RegisterRecord, held: boolean): VolumeState {
+/** Another host has taken the volume over, or it was moved there: nothing of it is at stake here. */
+function isElsewhere({ owner }: RegisterRecord, last: LastStatus | null): boolean {
+  return last !== null && last.node !== null && owner !== last.node
+}
+
+function stateOf(record: RegisterRecord, { held, last }: StoppedFacts): VolumeState {
   if (held) return 'restarting'
-  return record.dirty ? 'stopped-dirty' : 'stopped'
+  return record.dirty && !isElsewhere(record, last) ? 'stopped-dirty' : 'stopped'
 }

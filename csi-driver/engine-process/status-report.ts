@@ -39,7 +39,7 @@ export function volumeStatus(parts: StatusParts): VolumeStatus {
     cache: plan.settings.cache,
     writePolicy: engine.writePolicy,
     effectiveWritePolicy: engine.effectiveWritePolicy,
-    reason: engine.reason === '' ? null : engine.reason,
+    reason: reasonOf(engine),
     phase: engine.phase,
     epoch: engine.epoch,
     run: engine.run,
@@ -65,6 +65,12 @@ export function volumeStatus(parts: StatusParts): VolumeStatus {
     openBy: parts.openBy,
     version: parts.version,
   }
+}
+
+function reasonOf({ reason, registerError }: EngineStatus): string | null {
+  const waits = registerError === '' ? '' : `a change waits for the register: ${registerError}`
+  const told = [reason, waits].filter((text) => text !== '').join('; ')
+  return told === '' ? null : told
 }
 
 function previousCacheView({ previousCache }: EngineStatus): VolumeStatus['previousCache'] {
@@ -95,6 +101,8 @@ export function lastStatusOf(plan: ServePlan, engine: EngineStatus, nowWallMs: n
     cache: plan.settings.cache,
     writePolicy: engine.writePolicy,
     reason: engine.reason === '' ? null : engine.reason,
+    register: plan.registerDirectory,
+    node: plan.node,
   }
 }
 

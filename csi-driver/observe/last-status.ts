@@ -14,6 +14,9 @@ export interface LastStatus {
   readonly cache: string
   readonly writePolicy: string
   readonly reason: string | null
+  /** Directory of the register, and the own name in it; null where the file is older than these fields. */
+  readonly register: string | null
+  readonly node: string | null
 }
 
 export function encodeLastStatus(status: LastStatus): string {
@@ -25,13 +28,12 @@ export function decodeLastStatus(text: string): LastStatus | null {
   try {
     const given: unknown = JSON.parse(text)
     if (typeof given !== 'object' || given === null) return null
-    const { dirtyBytes, oldestDirtyWallMs, atWallMs, backing, cache, writePolicy, reason } = given as Record<
-      string,
-      unknown
-    >
+    const { dirtyBytes, oldestDirtyWallMs, atWallMs, ...rest } = given as Record<string, unknown>
+    const { backing, cache, writePolicy, reason, register, node } = rest
     const isNumber = (value: unknown): value is number =>
       typeof value === 'number' && Number.isFinite(value) && value >= 0
     const isText = (value: unknown): value is string => typeof value === 'string'
+    const textOrNull = (value: unknown): string | null => (isText(value) ? value : null)
     if (!isNumber(dirtyBytes) || !isNumber(atWallMs)) return null
     if (!isText(backing) || !isText(cache) || !isText(writePolicy)) return null
     return {
@@ -41,7 +43,9 @@ export function decodeLastStatus(text: string): LastStatus | null {
       backing,
       cache,
       writePolicy,
-      reason: isText(reason) ? reason : null,
+      reason: textOrNull(reason),
+      register: textOrNull(register),
+      node: textOrNull(node),
     }
   } catch {
     return null

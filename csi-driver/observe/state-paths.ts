@@ -37,6 +37,8 @@ function digest(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 12)
 }
 
+export const LAST_STATUS_SUFFIX = '.last.json'
+
 export function lastStatusPath(stateDirectory: string, volume: string): string {
-  return `${stateRunDirectory(stateDirectory)}/${volume}.last.json`
+  return `${stateRunDirectory(stateDirectory)}/${volume}${LAST_STATUS_SUFFIX}`
 }

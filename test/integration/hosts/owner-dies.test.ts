@@ -51,6 +51,7 @@ onKernel('the power of the owner is cut: another host takes over with everything
   const late = a.start('serve')
   expect(await late.ended).toMatchObject({ status: 2 })
   expect(late.errors).toMatch(/otherNode=b thisNode=a \(CACHE_OWNED_ELSEWHERE\)/)
+  expect((await late.status()).reason).toBe('owned by node=b now')
   await load.run(300)
   await load.close()
   await second.stop()

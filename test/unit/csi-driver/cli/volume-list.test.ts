@@ -1,7 +1,10 @@
 // Proves what is said of a volume whose engine does not answer: stopped, stopped with dirty data (how much, how old),
-// restarting while a holder lives, or a register that cannot be read.
-import { stoppedStatus } from '../../../../csi-driver/cli/volume-list.ts'
-import type { LastStatus } from '../../../../csi-driver/observe/last-status.ts'
+// restarting while a holder lives, owned by another host meanwhile, or a register that cannot be read. And that a register
+// directory which hosts share is found by what each volume last said, with no volume of other hosts.
+import fs from 'node:fs'
+import path from 'node:path'
+import { gatherVolumes, registerPathsOfVolume, stoppedStatus } from '../../../../csi-driver/cli/volume-list.ts'
+import { encodeLastStatus, type LastStatus } from '../../../../csi-driver/observe/last-status.ts'
 import type { RegisterRecord } from '../../../../csi-driver/register/record.ts'
 
 const LAST: LastStatus = {
@@ -12,10 +15,13 @@ const LAST: LastStatus = {
   cache: '/cache',
   writePolicy: 'write-back',
   reason: 'something',
+  register: '/shared',
+  node: 'n1',
 }
 const RECORD = {
   volume: 'db1',
   epoch: 7,
+  owner: 'n1',
   phase: 'WriteBack',
   dirty: true,
   members: [{ node: 'n1', storeUuid: 'ab', incarnation: 1 }],
@@ -50,6 +56,15 @@ test('clean: nothing dirty, whatever was dirty once', () => {
   })
 })
 
+test('another node owns it now: nothing is at stake here', () => {
+  const record = { ...RECORD, owner: 'n2' } as RegisterRecord
+  expect(stoppedStatus({ volume: 'db1', record }, facts)).toMatchObject({
+    state: 'stopped',
+    dirtyBytes: 0,
+    reason: 'owned by node=n2 now',
+  })
+})
+
 test('a holder lives', () => {
   expect(stoppedStatus({ volume: 'db1', record: RECORD }, { ...facts, held: true }).state).toBe('restarting')
 })
@@ -66,7 +81,42 @@ test('nothing known but the register', () => {
 test('a register that cannot be read', () => {
   expect(stoppedStatus({ volume: 'db1', problems: ['a', 'b'] }, { ...facts, last: null })).toMatchObject({
     state: 'unreadable',
-    reason: 'register is damaged: a; b',
+    reason: 'register cannot be read: a; b',
     phase: 'unknown',
+  })
+})
+
+describe('a shared register directory', () => {
+  let directory = ''
+  beforeEach(() => {
+    directory = fs.mkdtempSync('/var/tmp/forebay-list-')
+    fs.mkdirSync(path.join(directory, 'state/run'), { recursive: true })
+  })
+  afterEach(() => fs.rmSync(directory, { recursive: true }))
+
+  const lastStatus = (volume: string): void =>
+    fs.writeFileSync(
+      path.join(directory, `state/run/${volume}.last.json`),
+      encodeLastStatus({ ...LAST, register: path.join(directory, 'shared') }),
+    )
+
+  test('is asked for the volumes that were served here', async () => {
+    for (const volume of ['db1', 'other']) {
+      fs.mkdirSync(path.join(directory, 'shared', volume), { recursive: true })
+      fs.writeFileSync(path.join(directory, 'shared', volume, `${volume}.0000000000000001`), 'damaged\n')
+    }
+    lastStatus('db1')
+    const found = await gatherVolumes(path.join(directory, 'state'))
+    expect(found.map(({ volume, state }) => [volume, state])).toEqual([['db1', 'unreadable']])
+    const { directory: registers } = await registerPathsOfVolume(path.join(directory, 'state'), 'db1')
+    expect(registers).toBe(path.join(directory, 'shared'))
+  })
+
+  test('that is not mounted hides nothing', async () => {
+    fs.mkdirSync(path.join(directory, 'shared'))
+    lastStatus('db1')
+    const found = await gatherVolumes(path.join(directory, 'state'))
+    expect(found).toMatchObject([{ volume: 'db1', state: 'unreadable' }])
+    expect(found[0]?.reason).toMatch(/^register cannot be read: there is none in .*shared; is it mounted\?$/)
   })
 })

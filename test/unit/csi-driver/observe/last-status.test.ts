@@ -17,6 +17,8 @@ const statuses: fc.Arbitrary<LastStatus> = fc.record({
   cache: fc.string(),
   writePolicy: fc.string(),
   reason: fc.option(fc.string(), { nil: null }),
+  register: fc.option(fc.string(), { nil: null }),
+  node: fc.option(fc.string(), { nil: null }),
 })
 
 test('it is read back', () => {
@@ -36,6 +38,8 @@ describe('writer', () => {
     cache: '/c',
     writePolicy: 'write-back',
     reason: null,
+    register: null,
+    node: null,
   })
   const make = (failing = false) => {
     const written: string[] = []
