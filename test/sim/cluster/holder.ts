@@ -4,6 +4,7 @@
 import { CacheError, IoError } from '../../../base/errors.ts'
 import type { Prng } from '../../../base/prng.ts'
 import type { Ms } from '../../../base/units.ts'
+import type { LeftBehind } from '../../../csi-driver/engine/previous-cache/leave-behind.ts'
 import type { VolumePorts, VolumeSettings } from '../../../csi-driver/engine/volume-settings.ts'
 import { FrontEnd } from '../front-end.ts'
 import type { SimulatedVolume } from '../machine.ts'
@@ -18,6 +19,7 @@ export interface ClusterVolume extends SimulatedVolume {
   readonly fenced: Promise<string>
   prepareMove(to: string, limitMs: Ms): Promise<'close' | 'hand-over'>
   moveTo(to: string): Promise<void>
+  leaveBehind(to: string): LeftBehind | null
 }
 
 export type OpenClusterVolume = (ports: VolumePorts, settings: VolumeSettings) => Promise<ClusterVolume>
@@ -163,6 +165,8 @@ export class Holder {
     try {
       const how = await volume.prepareMove(to, drainMs)
       await (how === 'close' ? volume.close() : volume.moveTo(to))
+      const left = volume.leaveBehind(to)
+      if (left !== null) this.cluster.peerOf(this.host).serveCache(left)
       this.end(`moved to ${to}: ${how}`)
       return how
     } catch (error) {

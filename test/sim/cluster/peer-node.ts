@@ -1,7 +1,9 @@
 // The peer process of a host: a Receiver over a ReplicaStore, started again when it has died. Before its store answers a
 // seal, it has older engines of its own host end (PROTOCOL.md S2): that is asked of the host's holder.
 import { IoError } from '../../../base/errors.ts'
-import type { Bytes } from '../../../base/units.ts'
+import { BLOCK_BYTES, type Bytes } from '../../../base/units.ts'
+import { findBlock } from '../../../csi-driver/engine/previous-cache/cache-index.ts'
+import type { LeftBehind } from '../../../csi-driver/engine/previous-cache/leave-behind.ts'
 import type { LocalEngines } from '../../../csi-driver/io/local-engines.ts'
 import { Receiver } from '../../../csi-driver/replica/receiver.ts'
 import { ReplicaStore } from '../../../csi-driver/replica/store/replica-store.ts'
@@ -60,6 +62,23 @@ export class PeerNode {
   stop(): void {
     this.isStopped = true
     this.crash()
+  }
+
+  /** What the engine of this host has left behind after a move is served to the new owner, in this life of the process. */
+  serveCache({ index, volumeKey }: LeftBehind): void {
+    const { receiver, life } = this
+    if (receiver === null || life?.process.alive !== true) return
+    receiver.offerCache(
+      {
+        ...{ volume: index.volume, volumeUuid: index.volumeUuid, volumeKey, blocks: index.blocks.length },
+        ...{ epochLeft: index.epochLeft, registerRv: index.registerRv, movedTo: index.movedTo },
+        find: (block) => findBlock(index, block),
+        positionAt: (place) => index.slotsStart + (index.slots[place] as number) * BLOCK_BYTES,
+        hashAt: (place) => index.hashes[place] as number,
+        storage: this.host.cache.attach(life.process),
+      },
+      () => {},
+    )
   }
 
   private async run(): Promise<void> {
