@@ -331,7 +331,9 @@ export class PhaseControl {
       if ((await client.change(name, mutate)) === 'applied') return
       this.fence(`another owner has claimed the volume change=${name}`)
     } catch (error) {
-      if (client.intent !== null) this.stopServing(`the register is not settled change=${name}`)
+      // Another register says nothing about this volume, and never will: nobody waits for it.
+      if (error instanceof CacheError && error.kind === 'corrupt') this.fence(error.message)
+      else if (client.intent !== null) this.stopServing(`the register is not settled change=${name}`)
       throw error
     } finally {
       core.mayReadCache = this.mayReadCache()

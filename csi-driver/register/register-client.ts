@@ -11,6 +11,7 @@ import type { Ms } from '../../base/units.ts'
 import type { RegisterRecord } from './record.ts'
 import type { Register } from './register.ts'
 import {
+  isOlder,
   type RegisterIntent,
   settleByRead,
   settleByReply,
@@ -65,6 +66,7 @@ interface Sent {
 }
 
 const NO_ERROR = 'none'
+const OLDER = 'the register shows no record of the volume, or an older one than before; is its file system mounted?'
 
 export class RegisterClient {
   readonly #ports: RegisterClientPorts
@@ -97,7 +99,7 @@ export class RegisterClient {
     return this.#unsettled
   }
 
-  /** Why the register last failed to answer, for status. */
+  /** Why the change under way, or the last read, has got no answer; `none` where nothing is wrong. For status. */
   get lastError(): string {
     return this.#lastError
   }
@@ -113,6 +115,7 @@ export class RegisterClient {
     for (let attempt = 1; ; attempt++) {
       try {
         this.#record = await this.#unlessStopped(this.#ports.register.read())
+        this.#lastError = NO_ERROR
         return this.#record
       } catch (error) {
         if (!isRetry(error) || attempt === OPENING_ATTEMPTS_MAX) throw error
@@ -140,7 +143,7 @@ export class RegisterClient {
 
   /**
    * A change by the owner, repeated until it is settled, however long that takes. `mutate` may run again on a newer
-   * record of the same epoch. Rejects when a hook does, when the register went back (`corrupt`), and after `stop`.
+   * record of the same epoch. Rejects when a hook does, when the register is another one (`corrupt`), and after `stop`.
    */
   change(change: string, mutate: Mutation): Promise<ChangeResult> {
     return this.#enqueue(() => this.#change(change, onRecord(mutate), Number.POSITIVE_INFINITY))
@@ -222,12 +225,12 @@ export class RegisterClient {
     this.#intent = intent
     for (let attempt = 1; ; attempt++) {
       const seen = await this.#tryRead()
-      const settlement = seen === undefined ? 'unsettled' : settleByRead(intent, seen)
+      const settlement = seen === undefined ? 'unsettled' : this.#settle(intent, seen)
       if (settlement !== 'unsettled') {
         await this.#store({ settlement, record: seen ?? null })
         return settlement === 'fenced' ? 'fenced' : 'settled'
       }
-      if (seen) await this.#moveVersion(intent, seen)
+      if (seen && !isOlder(intent, seen)) await this.#moveVersion(intent, seen)
       await this.#pause(attempt)
     }
   }
@@ -259,12 +262,14 @@ export class RegisterClient {
 
   async #sendOnce(intent: RegisterIntent, next: RegisterRecord): Promise<Sent | null> {
     try {
+      // What stands on an older state was perhaps written by somebody who knew no better: nothing is sent on top unseen.
+      if (this.#lastError === OLDER && !(await this.#isBack(intent))) return null
       const reply = await this.#unlessStopped(this.#ports.register.compareAndSwap(intent.expectedRv, next))
       const byReply = settleByReply(reply)
       if (byReply === 'applied') return { settlement: 'applied', record: next }
       if (byReply === 'unsettled') return null
       const seen = await this.#unlessStopped(this.#ports.register.read())
-      const settlement = settleByRead(intent, seen)
+      const settlement = this.#settle(intent, seen)
       return settlement === 'unsettled' ? null : { settlement, record: seen }
     } catch (error) {
       this.#noteOrThrow(error)
@@ -272,15 +277,27 @@ export class RegisterClient {
     }
   }
 
+  /** After an older state was seen: whether the very one that the change replaces, or a later one, is there again. */
+  async #isBack(intent: RegisterIntent): Promise<boolean> {
+    const seen = await this.#unlessStopped(this.#ports.register.read())
+    if (seen === null || isOlder(intent, seen)) return false
+    return seen.rv !== intent.expectedRv || seen.changeId === this.#record?.changeId
+  }
+
+  #settle(intent: RegisterIntent, seen: RegisterRecord | null): Settlement {
+    if (isOlder(intent, seen)) this.#lastError = OLDER
+    return settleByRead(intent, seen)
+  }
+
   /** Takes over what is settled. A fenced outcome is not stored: the own record stays the last of the own epoch. */
   async #store(sent: Sent): Promise<void> {
-    if (sent.settlement === 'went-back') {
+    if (sent.settlement === 'replaced') {
       throw new CacheError(
         'corrupt',
-        'CACHE_REGISTER_WENT_BACK',
-        `the register is older than this volume's last change`,
+        'CACHE_REGISTER_REPLACED',
+        'the register is another one than this volume was in',
         {
-          remedy: 'Restore the newest register; an older copy cannot be used.',
+          remedy: 'Restore the register that the volume was created in; a new one of the same name cannot be used.',
         },
       )
     }
@@ -297,6 +314,7 @@ export class RegisterClient {
   #close(): void {
     this.#intent = null
     this.#unsettled = null
+    this.#lastError = NO_ERROR
   }
 
   async #tryRead(): Promise<RegisterRecord | null | undefined> {

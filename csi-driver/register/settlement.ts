@@ -25,8 +25,8 @@ export type Settlement =
   | 'superseded'
   /** A newer epoch exists: it does not hold now, whether or not it once did. */
   | 'fenced'
-  /** The register is older than what was seen before, or another object (rule 1.4). */
-  | 'went-back'
+  /** The register is another object than the one seen before (rule 1.4). */
+  | 'replaced'
   | 'unsettled'
 
 export interface SettlementRow {
@@ -36,33 +36,40 @@ export interface SettlementRow {
   readonly then: Settlement
 }
 
-function precedes(intent: RegisterIntent, seen: RegisterRecord | null): boolean {
+function isOther(intent: RegisterIntent, seen: RegisterRecord | null): boolean {
   // A creation follows nothing, so whatever stands there came later.
-  if (intent.expectedRv === 0) return false
-  return (
-    seen === null ||
-    seen.registerNonce !== intent.registerNonce ||
-    seen.rv < intent.expectedRv ||
-    seen.epoch < intent.baseEpoch
-  )
+  return intent.expectedRv > 0 && seen !== null && seen.registerNonce !== intent.registerNonce
+}
+
+/** Whether a read shows less than was settled before: it says nothing but that it is not the newest state. */
+export function isOlder(intent: RegisterIntent, seen: RegisterRecord | null): boolean {
+  if (intent.expectedRv === 0 || isOther(intent, seen)) return false
+  return seen === null || seen.rv < intent.expectedRv || seen.epoch < intent.baseEpoch
 }
 
 function moved(intent: RegisterIntent, seen: RegisterRecord | null): seen is RegisterRecord {
-  return seen !== null && !precedes(intent, seen) && seen.rv > intent.expectedRv
+  return seen !== null && !isOther(intent, seen) && !isOlder(intent, seen) && seen.rv > intent.expectedRv
 }
 
 /** What a read says about an open attempt. Exactly one row holds for any record. */
 export const SETTLEMENT_ROWS: readonly SettlementRow[] = [
   {
-    label: 'older-or-replaced',
+    label: 'another-register',
     rules: '1.4',
-    when: (intent, seen) => precedes(intent, seen),
-    then: 'went-back',
+    when: (intent, seen) => isOther(intent, seen),
+    then: 'replaced',
+  },
+  {
+    // A directory whose file system is not mounted looks empty, a server that comes up may show an older state: both pass.
+    label: 'older-or-absent',
+    rules: '1.1 1.4',
+    when: (intent, seen) => isOlder(intent, seen),
+    then: 'unsettled',
   },
   {
     label: 'not-moved',
     rules: '1.1',
-    when: (intent, seen) => !precedes(intent, seen) && !moved(intent, seen),
+    when: (intent, seen) => !isOther(intent, seen) && !isOlder(intent, seen) && !moved(intent, seen),
     then: 'unsettled',
   },
   {

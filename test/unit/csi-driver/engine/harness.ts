@@ -184,6 +184,8 @@ export class TestRegister implements Register {
   /** True: changes wait for `letGo`. */
   holding = false
   unreachable = false
+  /** Its directory is there and empty, as where a file system is not mounted. */
+  unmounted = false
   private waiting: (() => void)[] = []
 
   get current(): RegisterRecord | null {
@@ -200,12 +202,13 @@ export class TestRegister implements Register {
 
   read(): Promise<RegisterRecord | null> {
     if (this.unreachable) return Promise.reject(unreachable())
-    return this.inner.read()
+    return this.unmounted ? Promise.resolve(null) : this.inner.read()
   }
 
   async compareAndSwap(expectedRv: number, next: RegisterRecord): Promise<CasReply> {
     if (this.holding) await new Promise<void>((resolve) => this.waiting.push(resolve))
     if (this.unreachable) return 'unknown'
+    if (this.unmounted) return 'conflict'
     return this.inner.compareAndSwap(expectedRv, next)
   }
 

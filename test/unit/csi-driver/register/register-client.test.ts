@@ -9,7 +9,7 @@ import { claim, setDirty, setPhase } from '../../../../csi-driver/protocol/regis
 import { type CasFate, type CasFates, MemoryRegister } from '../../../../csi-driver/register/memory-register.ts'
 import type { RegisterRecord } from '../../../../csi-driver/register/record.ts'
 import { OPENING_ATTEMPTS_MAX, RegisterClient } from '../../../../csi-driver/register/register-client.ts'
-import type { Register } from '../../../../csi-driver/register/register.ts'
+import type { CasReply, Register } from '../../../../csi-driver/register/register.ts'
 import type { RegisterIntent } from '../../../../csi-driver/register/settlement.ts'
 import { aRecord, MEMBER } from './records.ts'
 
@@ -216,19 +216,80 @@ test('a hook that fails before sending sends nothing; one that fails after leave
   expect(client.record).toMatchObject({ rv: 1 })
 })
 
-test('a register that went back is refused', async () => {
+const toDrain = (record: RegisterRecord): RegisterRecord => setPhase(record, { phase: 'DrainWT', dirty: true })
+
+test('another register in the place of the known one is refused', async () => {
+  const { world, client } = await started()
+  await client.change('write-back', toWriteBack)
+  const other = new World()
+  await other.register.compareAndSwap(0, { ...START, registerNonce: 'f'.repeat(START.registerNonce.length) })
+  const confused = world.client(other.register)
+  confused.adopt(client.record!)
+  await expect(confused.change('drain', toDrain)).rejects.toMatchObject({
+    kind: 'corrupt',
+    code: 'CACHE_REGISTER_REPLACED',
+  })
+})
+
+/** What a register shows whose file system comes and goes: `shown`, or what really stands in it. */
+class Mount implements Register {
+  shown: RegisterRecord | null | 'all' = 'all'
+  sent = 0
+  private readonly register: Register
+  private readonly looks: (look: number) => void
+  private look = 0
+
+  constructor(register: Register, looks: (look: number) => void) {
+    this.register = register
+    this.looks = looks
+  }
+
+  async read(): Promise<RegisterRecord | null> {
+    this.looks((this.look += 1))
+    return this.shown === 'all' ? this.register.read() : this.shown
+  }
+
+  async compareAndSwap(expectedRv: number, next: RegisterRecord): Promise<CasReply> {
+    this.sent += 1
+    return this.shown === 'all' ? this.register.compareAndSwap(expectedRv, next) : 'conflict'
+  }
+}
+
+test.each([
+  ['is not mounted', null],
+  ['shows an older state', START],
+])('a register that %s for a while is waited for', async (_name, shown) => {
+  const { world, client } = await started()
+  await client.change('write-back', toWriteBack)
+  const errors = new Set<string>()
+  const mount = new Mount(world.register, (look) => {
+    errors.add(owner.lastError)
+    if (look === 5) mount.shown = 'all'
+  })
+  mount.shown = shown
+  const owner = world.client(mount)
+  owner.adopt(client.record!)
+  expect(await owner.change('drain', toDrain)).toBe('applied')
+  expect([...errors].join(' ')).toMatch('is its file system mounted?')
+  expect(owner.lastError).toBe('none')
+  expect((await world.register.read())?.phase).toBe('DrainWT')
+  // The first attempt and the one after the return; nothing is thrown at what cannot be the newest state.
+  expect(mount.sent).toBe(2)
+})
+
+test('what others wrote on top of an older state is not overwritten, even under the same version', async () => {
   const { world, client } = await started()
   await client.change('write-back', toWriteBack)
   const restored = new World()
-  await restored.register.compareAndSwap(0, START)
-  const confused = world.client(restored.register)
-  confused.adopt(client.record!)
-  await expect(
-    confused.change('drain', (record) => setPhase(record, { phase: 'DrainWT', dirty: true })),
-  ).rejects.toMatchObject({
-    kind: 'corrupt',
-    code: 'CACHE_REGISTER_WENT_BACK',
+  const mount = new Mount(restored.register, (look) => {
+    if (look === 2) void restored.register.compareAndSwap(1, { ...START, rv: 2, changeId: 'e'.repeat(16) })
+    if (look === 6) owner.stop()
   })
+  await restored.register.compareAndSwap(0, START)
+  const owner = world.client(mount)
+  owner.adopt(client.record!)
+  await expect(owner.change('drain', toDrain)).rejects.toMatchObject({ code: 'CACHE_REGISTER_STOPPED' })
+  expect(await restored.register.read()).toMatchObject({ rv: 2, changeId: 'e'.repeat(16) })
 })
 
 test('reading is tried a few times', async () => {

@@ -51,10 +51,10 @@ test.each<[string, Parameters<typeof settleByRead>[1], Settlement]>([
   ['another change of the epoch', aRecord({ rv: 6 }), 'superseded'],
   ['a newer epoch, right after', aRecord({ rv: 6, epoch: 3 }), 'fenced'],
   ['a newer epoch, later', aRecord({ rv: 9, epoch: 4 }), 'fenced'],
-  ['an older version', aRecord({ rv: 4 }), 'went-back'],
-  ['an older epoch under a newer version', aRecord({ rv: 8, epoch: 1 }), 'went-back'],
-  ['another register', aRecord({ rv: 8, registerNonce: UUID_B }), 'went-back'],
-  ['no register', null, 'went-back'],
+  ['an older version', aRecord({ rv: 4 }), 'unsettled'],
+  ['an older epoch under a newer version', aRecord({ rv: 8, epoch: 1 }), 'unsettled'],
+  ['another register', aRecord({ rv: 8, registerNonce: UUID_B }), 'replaced'],
+  ['no register', null, 'unsettled'],
 ])('a read shows %s', (_name, seen, settlement) => {
   expect(settleByRead(INTENT, seen)).toBe(settlement)
 })

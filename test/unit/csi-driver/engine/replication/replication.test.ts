@@ -96,6 +96,25 @@ describe('a peer that is lost', () => {
   })
 })
 
+test('a register that is not mounted for a moment holds the change up, and the volume goes on when it is back', async () => {
+  const cluster = new TestCluster()
+  await cluster.startPeers('node-2')
+  const volume = await cluster.open('node-1', 1)
+  await cluster.time.advance(3000)
+  cluster.shared.register.unmounted = true
+  cluster.stopPeer('node-2')
+  await cluster.time.advance(10_000)
+  const pending = aWrite(4096, 2)
+  await ask(volume, pending)
+  expect(pending.result).toBe(null)
+  expect(volume.status().registerError).toContain('is its file system mounted?')
+  cluster.shared.register.unmounted = false
+  await cluster.time.advance(10_000)
+  expect(pending.result).toBe(0)
+  expect(await holds(volume, 1, 2)).toBe(true)
+  expect(volume.status()).toMatchObject({ phase: 'WriteThrough', registerError: '' })
+})
+
 describe('a restarted engine', () => {
   test('resumes with its member, and everything is there', async () => {
     const cluster = new TestCluster()
@@ -215,6 +234,27 @@ describe('a planned move', () => {
     const next = await cluster.open('node-3', 1)
     expect(await holds(next, 3, 4)).toBe(true)
   })
+})
+
+test('an engine whose hand-over failed after the backing was closed still comes to its end', async () => {
+  const cluster = new TestCluster()
+  await cluster.startPeers('node-2')
+  const volume = await cluster.open('node-1', 1)
+  await cluster.time.advance(3000)
+  cluster.shared.backing.hold('write')
+  expect(await write(volume, 0, 1)).toBe(0)
+  expect(await during(cluster.time, volume.prepareMove('node-2', 1000))).toBe('hand-over')
+  cluster.machine('node-1').cache.fail('write', Infinity)
+  const moving = volume.moveTo('node-2').catch((error: unknown) => String(error))
+  await cluster.time.advance(100)
+  cluster.shared.backing.completeAll()
+  expect(await during(cluster.time, moving)).toMatch(/\w/)
+  expect(
+    await during(
+      cluster.time,
+      volume.suspend().then(() => 'ended'),
+    ),
+  ).toBe('ended')
 })
 
 describe('the own cache device is lost', () => {
