@@ -17,6 +17,7 @@ import type { FuseChannelEnd } from '../io/fuse-channel.ts'
 import { SystemAlignedMemory } from '../io/real/aligned-memory.ts'
 import { bestChannelKind, createFuseDevices } from '../io/real/fuse-devices.ts'
 import { RealProcesses } from '../io/real/exec.ts'
+import { leaveProcess } from '../io/real/leave-process.ts'
 import { systemFiles } from '../io/real/small-files.ts'
 import { systemClock, systemTimers } from '../io/real/system-clock.ts'
 import { ControlServer } from '../observe/control-server.ts'
@@ -70,7 +71,8 @@ export class ServedVolume implements VolumeControl {
   private moving: Promise<MoveResult> | null = null
   private openBy: readonly DeviceUser[] = []
   private readonly stopWaiters = new Set<(progress: Progress) => void>()
-  private ending = false
+  /** Exit status that this process is about to end with, once everything is taken down. */
+  private ending: number | null = null
 
   constructor(plan: ServePlan, environment: ServeEnvironment, log: EventLog) {
     this.plan = plan
@@ -263,6 +265,9 @@ export class ServedVolume implements VolumeControl {
   /** A signal of the holder: the first begins an orderly stop, every later one stops at once. */
   signal(): void {
     if (this.volume === null) process.exit(EXIT_CLEAN)
+    // What is being taken down waits for I/O that perhaps never ends. Who is replaced leaves signals to the next engine.
+    if (this.ending === EXIT_DIRTY || this.ending === EXIT_NO_RESTART) leaveProcess(this.ending)
+    if (this.ending !== null) return
     if (this.stopping === null) {
       void this.beginStop().catch((error: unknown) =>
         this.log.event('serve.stop_failed', { reason: String(error) }, 'error'),
@@ -356,7 +361,7 @@ export class ServedVolume implements VolumeControl {
 
   /** The device went away without us: detached by somebody, or the connection aborted. */
   private onDeviceClosed(end: FuseChannelEnd): void {
-    if (this.ending || this.stopping !== null) return
+    if (this.ending !== null || this.stopping !== null) return
     this.log.event('serve.device_lost', { reason: end.reason }, 'warning')
     void this.beginStop().catch(() => this.end(EXIT_NO_RESTART, () => (this.volume as Volume).suspend()))
   }
@@ -374,12 +379,16 @@ export class ServedVolume implements VolumeControl {
   }
 
   private async end(status: number, takeDown: () => Promise<void>): Promise<void> {
-    if (this.ending) return
-    this.ending = true
-    await takeDown()
-    await this.writeLastStatus(true)
-    await this.control?.close()
-    await this.http?.close()
+    if (this.ending !== null) return
+    this.ending = status
+    try {
+      await takeDown()
+      await this.writeLastStatus(true)
+      await this.control?.close()
+      await this.http?.close()
+    } catch (error) {
+      this.log.event('serve.take_down_failed', { reason: String(error) }, 'error')
+    }
     this.exit.resolve(status)
   }
 
@@ -399,7 +408,7 @@ export class ServedVolume implements VolumeControl {
 
   private tick(): void {
     const timer = setInterval(() => {
-      if (this.ending) {
+      if (this.ending !== null) {
         clearInterval(timer)
         return
       }
