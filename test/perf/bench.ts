@@ -9,6 +9,7 @@ import { cpus, hostname, release, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { markdownOf } from './markdown.ts'
 import { measurePeerKill } from './peer-kill.ts'
+import { measurePgbench } from './pgbench.ts'
 import { joined, median, type PartResult, type Results, type Row } from './report.ts'
 import { measureRounds } from './rounds.ts'
 import { Scaffold } from './scaffold.ts'
@@ -21,6 +22,7 @@ const PARTS: readonly (readonly [string, (scaffold: Scaffold) => Promise<PartRes
   ['rounds', measureRounds],
   ['peer-kill', measurePeerKill],
   ['takeover', measureTakeover],
+  ['pgbench', measurePgbench],
 ]
 
 function say(text: string): void {

@@ -2,7 +2,8 @@
 // kept of fio's report.
 import { fioArguments, parseFio } from './fio.ts'
 import { markdownOf } from './markdown.ts'
-import { joined, median, type PartResult, ratiosOf, rowsOf, type Sample, spreadOf } from './report.ts'
+import { joined, median, type PartResult, ratiosOf, rowsOf, spreadOf } from './report.ts'
+import type { Sample } from './sample.ts'
 import type { SubjectName } from './subjects.ts'
 import { ALL_TARGETS, isReached, RATIO_RULES } from './targets.ts'
 

@@ -1,22 +1,9 @@
 // From samples to rows, ratios and results: pure arithmetic. A ratio is taken of medians; its spread is that of the
 // same ratio taken round by round, which is fair because the subjects take turns within a round.
-import type { Direction, FioResult } from './fio.ts'
+import type { Direction } from './fio.ts'
+import type { PickMedian, Sample } from './sample.ts'
 import type { SubjectName } from './subjects.ts'
 import type { RatioRule } from './targets.ts'
-
-/** One fio run. */
-export interface Sample extends FioResult {
-  readonly round: number
-  readonly subject: SubjectName
-  readonly title: string
-  readonly direction: Direction
-  readonly queueDepth: number
-  readonly busyPollMicros: number
-  /** CPU of the serving process per I/O; null where no process serves. */
-  readonly cpuMicros: number | null
-  /** Part of all cores that was busy with others right before or after. */
-  readonly othersShare: number
-}
 
 export interface Spread {
   readonly median: number
@@ -65,9 +52,6 @@ export interface Results {
   readonly ratioSpreads: Readonly<Record<string, readonly [number, number]>>
   readonly tables: readonly Table[]
 }
-
-/** The median of the samples of one subject under one workload. */
-export type PickMedian = (subject: SubjectName, direction: Direction, queueDepth: number) => Sample
 
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)

@@ -269,19 +269,8 @@ class FakeConnection {
         return this.answer({ type: 'ALIVE', number: message.number })
       case 'RELEASE':
         return this.answer({ type: 'RELEASED' })
-      case 'LEARN': {
-        const { lineage, begin, logBytes } = message
-        const { then, label } = table.learnDecision(sender, state, {
-          lineage,
-          begin,
-          logBytes,
-          availableBytes: store.freeBytes,
-        })
-        if (then !== 'start-empty') return this.refuse(codeOf(then), label)
-        store.held = []
-        store.state = { ...state, log: emptyLog(lineage, begin) }
-        return this.answer({ type: 'LEARNING' })
-      }
+      case 'LEARN':
+        return this.learn(message, sender, state)
       case 'SEAL': {
         const waitMs = store.sealWaitsMs.shift()
         if (waitMs === undefined) return this.answer({ type: 'SEALED', state })
@@ -303,8 +292,25 @@ class FakeConnection {
       case 'FETCH':
         return this.fetch(message.fromBatchSeq, message.bytesMax)
       case 'HELLO':
+      case 'READ':
+      case 'CACHE':
         return undefined
     }
+  }
+
+  private learn(message: MessageFrom<'engine'> & { type: 'LEARN' }, sender: table.Sender, state: VolumeState): void {
+    const { store } = this
+    const { lineage, begin, logBytes } = message
+    const { then, label } = table.learnDecision(sender, state, {
+      lineage,
+      begin,
+      logBytes,
+      availableBytes: store.freeBytes,
+    })
+    if (then !== 'start-empty') return this.refuse(codeOf(then), label)
+    store.held = []
+    store.state = { ...state, log: emptyLog(lineage, begin) }
+    return this.answer({ type: 'LEARNING' })
   }
 
   private hashOf(batchSeq: number): bigint | null {
