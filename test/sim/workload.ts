@@ -41,13 +41,20 @@ export class Workload {
   private runLeft = 0
   private wakeScheduled = false
 
-  constructor(world: World, frontEnd: FrontEnd, settings: WorkloadSettings, prng: Prng = world.prng.fork('workload')) {
+  /** `spots`: what the places are drawn from that are used most; front ends that share it like the same ones. */
+  constructor(
+    world: World,
+    frontEnd: FrontEnd,
+    settings: WorkloadSettings,
+    prng: Prng = world.prng.fork('workload'),
+    spots: Prng = prng,
+  ) {
     this.world = world
     this.frontEnd = frontEnd
     this.settings = settings
     this.prng = prng
     this.idleSlots = settings.depth
-    for (let i = 0; i < HOT_SPOTS; i++) this.hotSpots.push(this.prng.below(settings.sectors))
+    for (let i = 0; i < HOT_SPOTS; i++) this.hotSpots.push(spots.below(settings.sectors))
     frontEnd.onAnswer = () => {
       this.idleSlots++
       this.wake()

@@ -53,6 +53,8 @@ export class Cluster {
   readonly destroyed = new Map<string, number>()
   /** No host may be switched off by a fence any more. */
   sparing = false
+  /** The last opening was refused because old owners were not proven off. */
+  needsOff = false
   /** How busy users are: they think that many times as long. */
   slowness = 1
 
@@ -171,6 +173,8 @@ export class Cluster {
     this.holderOn(host)?.end('its cache device is replaced')
     host.cache.faults.heal()
     if (this.world.prng.fork(`mended.${this.world.events}`).chance(0.5)) host.wipe(host.cache)
+    // Where the register still lists it, it has to hold what it ever held.
+    else for (const key of this.membersOn(host, ['cache'])) this.destroyed.delete(key)
   }
 
   /** Whether what these disks hold may go: within the budget a whole copy stays, whatever open changes come to. */
@@ -326,10 +330,12 @@ export class Cluster {
     if (prng.chance(0.05)) return null
     this.count('fenced-hosts')
     this.backing.cut(host.name)
-    const kind = this.scenario.fence === 'either' ? prng.pick(['cut', 'off']) : this.scenario.fence
+    const drawn = this.scenario.fence === 'either' ? prng.pick(['cut', 'off'] as const) : this.scenario.fence
+    // Where only that helps, whoever runs the command sees to it.
+    const kind = this.needsOff ? 'off' : this.sparing ? 'cut' : drawn
     if (!host.isUp) return 'off'
     const losesCopies = host.settings.resource === 'memory'
-    if (kind === 'cut' || this.sparing || (losesCopies && !this.mayDestroy(host, ['cache', 'store']))) return 'cut'
+    if (kind === 'cut' || (losesCopies && !this.mayDestroy(host, ['cache', 'store']))) return 'cut'
     this.crashHost(host)
     this.world.schedule(2000 + prng.below(10_000), `${host.name}.boots`, () => this.bootHost(host))
     return 'off'

@@ -82,7 +82,9 @@ export class Holder {
       nextId: () => ++cluster.lastOperation,
       payloadBytesMax: scenario.workload.largestBytes,
     })
-    this.workload = new Workload(world, this.frontEnd, scenario.workload, this.prng.fork('workload'))
+    // Users of all owners like the same places.
+    const spots = world.prng.fork('hot-spots')
+    this.workload = new Workload(world, this.frontEnd, scenario.workload, this.prng.fork('workload'), spots)
     this.workload.slowness = cluster.slowness
     const { onAnswer } = this.frontEnd
     this.frontEnd.onAnswer = (operation) => {
@@ -227,6 +229,7 @@ export class Holder {
     this.cluster.count(error instanceof CacheError ? `refused-${error.code}` : 'refused')
     life.process.die()
     this.error = error
+    this.cluster.needsOff = error instanceof CacheError && error.code === 'CACHE_NEEDS_OFF'
     if (!(error instanceof CacheError || error instanceof IoError)) {
       this.cluster.report.add('crash', 'no exception', describeError(error))
       return 'over'

@@ -42,6 +42,12 @@ const HANDLERS: Readonly<Record<ClusterIncident, Handler>> = {
   'owner-host-reboot': async (run) => {
     const host = mayCrash(run, run.cluster.present?.host)
     if (host === null) return
+    if (run.prng.chance(0.5)) {
+      // Then the copies hold what the own log does not.
+      host.cache.faults.hungUntilMs = run.world.nowMs + 500
+      run.pace(1)
+      await run.pass(run.prng.below(run.prng.pick([20, 200])))
+    }
     run.cluster.crashHost(host)
     await run.pass(run.prng.below(1000))
     run.cluster.bootHost(host)
@@ -63,9 +69,9 @@ const HANDLERS: Readonly<Record<ClusterIncident, Handler>> = {
         network.uncut(other.name, host.name)
       }
     })
-    await run.work(OPERATIONS_MAX, 4000)
-    if (run.prng.chance(0.3)) takeOverElsewhere(run, host)
-    await run.pass(run.prng.below(8000))
+    await run.work(OPERATIONS_MAX, run.prng.below(4000))
+    if (run.prng.chance(0.5)) takeOverElsewhere(run, host)
+    await run.work(OPERATIONS_MAX, run.prng.below(8000))
   },
   'peer-crash': async (run) => {
     run.cluster.peerOf(aPeer(run)).crash()
@@ -183,6 +189,7 @@ const HANDLERS: Readonly<Record<ClusterIncident, Handler>> = {
     if (!volume) return
     const policy = volume.status().phase === 'WriteBack' ? 'write-through' : 'write-back'
     run.policySwitched = true
+    if (run.prng.chance(0.4)) await slowDisk(run, aPeer(run).store)
     tolerated(run, volume.setPolicy(policy))
     await run.work(OPERATIONS_MAX, 4000)
   },
@@ -337,7 +344,7 @@ async function pause(run: ClusterSimulation, host: Host | undefined): Promise<vo
   later(run, run.prng.below(run.prng.pick([1000, 5000, 25_000])), () => host.resume())
   await run.work(OPERATIONS_MAX, run.prng.below(8000))
   if (run.prng.chance(0.3)) takeOverElsewhere(run, host)
-  await run.pass(run.prng.below(6000))
+  await run.work(OPERATIONS_MAX, run.prng.below(6000))
 }
 
 /** The disk hangs, or takes long for everything. */

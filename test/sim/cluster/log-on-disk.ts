@@ -45,6 +45,8 @@ export abstract class LogOnDisk implements DiskWatcher {
   /** What the log makes of each sector; NOT_IN_LOG where the backing has it. */
   readonly content: Int32Array
   lastBatchSeq = 0
+  /** Times that the register named it by a name that leaves batches behind, which a promotion drops; for the summary. */
+  tailsToDrop = 0
   /** Told about sectors of which the log says something else now. */
   onTouched: (sector: number) => void = () => {}
   /** Told when the log is another, or has another name. */
@@ -86,6 +88,7 @@ export abstract class LogOnDisk implements DiskWatcher {
     const isPending = log?.pending?.logUuid === logUuid
     const endBefore = isPending && log?.pending ? log.pending.firstBatchSeq : Number.POSITIVE_INFINITY
     if (endBefore !== this.endBefore) {
+      if (this.lastBatchSeq >= endBefore) this.tailsToDrop++
       this.endBefore = endBefore
       this.rebuild()
     }

@@ -139,8 +139,13 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedClusterBug[] = [
     edits: [
       {
         file: `${ENGINE}/log-copies.ts`,
-        find: '    else this.peers.trim(batchSeq, done)\n',
-        replace: '    else {\n      this.peers.trim(batchSeq, () => undefined)\n      done()\n    }\n',
+        find: '      this.trimWaiting = null\n      done()\n',
+        replace: '      this.trimWaiting = null\n',
+      },
+      {
+        file: `${ENGINE}/log-copies.ts`,
+        find: '    this.trimUnderWay = true\n    this.peers.trim',
+        replace: '    this.trimUnderWay = batchSeq < 0\n    done()\n    this.peers.trim',
       },
     ],
     checkers: ['strong-invariant', 'crash'],
@@ -176,7 +181,7 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedClusterBug[] = [
       },
     ],
     checkers: ['strong-invariant', 'liveness', 'crash'],
-    incidents: ['cache-slow', 'owner-host-reboot'],
+    incidents: ['owner-host-reboot'],
   },
   {
     name: 'promotion-before-the-register-knows',

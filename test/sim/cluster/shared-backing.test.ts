@@ -38,7 +38,7 @@ test('after the cut nothing lands, however long ago it was sent', async () => {
     expect(sector(1)).toBe(0)
   }
   // What was in flight may have been done by then, or never.
-  expect([...landed].toSorted()).toEqual([0, 7])
+  expect(landed).toEqual(new Set([0, 7]))
 })
 
 test('a host that is cut gets errors or nothing, another one goes on', async () => {
@@ -57,7 +57,7 @@ test('a host that is cut gets errors or nothing, another one goes on', async () 
     expect(backing.cutSince('host-a', 0)).toBe(true)
     expect(backing.isCut('host-b')).toBe(false)
   }
-  expect([...answers].toSorted()).toEqual(['EIO', 'silence'])
+  expect(answers).toEqual(new Set(['EIO', 'silence']))
 })
 
 test('a host that acquires the device anew reaches it', async () => {

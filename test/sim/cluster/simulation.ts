@@ -157,6 +157,8 @@ export class ClusterSimulation {
     this.pace(1)
     const goal = this.answered + operations
     await this.until(() => this.answered >= goal, forMs)
+    // What follows shall not always come right after an answer.
+    await this.pass(this.prng.float() * this.prng.pick([0.5, 5, 20]))
     this.pace(this.slowness)
   }
 
@@ -342,6 +344,7 @@ export class ClusterSimulation {
       (sum, copy) => sum + (copy instanceof StoreOnDisk ? copy.compressed : 0),
       0,
     )
+    counts['tails-to-drop'] = cluster.copies.reduce((sum, { tailsToDrop }) => sum + tailsToDrop, 0)
     counts['unknown-swaps'] = cluster.register.unknownReplies
     return {
       seed: world.seed,
