@@ -26,6 +26,12 @@ export const HEADER_BLOCKS_MAX = 2
 /** Where the payload stands in the buffer of a BatchBuilder; a header of one block begins at 4096, of two at 0. */
 export const PAYLOAD_OFFSET: Bytes = HEADER_BLOCKS_MAX * HEADER_BLOCK_BYTES
 
+/**
+ * Numbers that another process has written (of batches, records, epochs) stay below: the next one, and the sum of two,
+ * can then be computed, kept and sent without a thought. Half of what a number holds exactly.
+ */
+export const LOG_NUMBER_LIMIT = 2 ** 52
+
 /** Sector numbers are 48 bits: 128 PiB. */
 export const SECTOR_LIMIT = 2 ** 48
 

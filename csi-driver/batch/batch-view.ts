@@ -22,6 +22,7 @@ import {
   HEADER_BLOCKS_MAX,
   HEADER_BYTES,
   headerBlocksFor,
+  LOG_NUMBER_LIMIT,
   OP_WRITE,
   OP_ZERO,
   RECORD_PAYLOAD_BYTES_MAX,
@@ -213,11 +214,11 @@ export class BatchView {
   }
 
   private checkNumbers(): BatchProblem | null {
-    const { count, firstSeq } = this
+    const { count, firstSeq, batchSeq, epoch } = this
     // Comparisons with NaN (a 64-bit field of 2^53 or more) are false, hence the positive form.
-    if (!(this.epoch >= 0 && this.wallMs >= 0 && this.batchSeq >= 1 && firstSeq >= 1)) return 'fields'
+    if (!(epoch < LOG_NUMBER_LIMIT && this.wallMs < LOG_NUMBER_LIMIT && batchSeq >= 1 && firstSeq >= 1)) return 'fields'
     if (!(this.ackedSeq < firstSeq && this.trimSeq < firstSeq)) return 'fields'
-    return Number.isSafeInteger(firstSeq + count) ? null : 'fields'
+    return batchSeq < LOG_NUMBER_LIMIT && firstSeq + count <= LOG_NUMBER_LIMIT ? null : 'fields'
   }
 
   private checkDescriptors(): BatchProblem | null {

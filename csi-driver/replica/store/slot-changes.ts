@@ -36,6 +36,14 @@ function broughtUp(log: SlotLog, live: LiveLog): SlotLog {
   return { ...log, tailPlace, headBatchSeq: live.index.next, headHash: live.lastHash, ackedSeq: live.ackedSeq }
 }
 
+/** As a start writes it once: another slot in any case, whose log is void behind what was found. */
+export function begun(slot: VolumeSlot, live: LiveLog | null, lost: LostLog | null): VolumeSlot {
+  const { log, generation } = slot
+  if (log === null) return { ...slot }
+  if (live === null) return { ...slot, log: lost === null ? log : knownLost(log, lost) }
+  return { ...slot, log: cutAt(log, { batchSeq: live.index.next, previousHash: live.lastHash }, generation) }
+}
+
 /** Promise and (epoch, run) only grow; a pending name begins inside the log or right behind it. */
 export function updated(slot: VolumeSlot, update: VolumeUpdate, live: LiveLog | null): SlotChange {
   const promise = update.promise ?? slot.promise
@@ -132,7 +140,7 @@ export function cutAt(log: SlotLog, begin: Omit<LogBegin, 'seq'>, generation: nu
 }
 
 /** What proved the loss may be overwritten one day: from now on the slot says it. */
-export function knownLost(log: SlotLog, { batchSeq }: LostLog): SlotLog {
+function knownLost(log: SlotLog, { batchSeq }: LostLog): SlotLog {
   if (batchSeq === null || batchSeq < log.headBatchSeq) return log
   return { ...log, headBatchSeq: batchSeq + 1, headHash: 0n }
 }

@@ -17,8 +17,7 @@ import { LiveLog, type LostLog } from './live-log.ts'
 import { readStoredHeader } from './segment-format.ts'
 import type { SegmentAccount } from './segment-table.ts'
 import {
-  cutAt,
-  knownLost,
+  begun,
   type LearnOrder,
   learned,
   nextGeneration,
@@ -32,7 +31,7 @@ import { SlotWriter } from './slot-writer.ts'
 import { damaged, notHeld, storeClosed, storeFull } from './store-errors.ts'
 import { segmentPosition, segmentsForLog, STORED_HEADER_BYTES, storedBytesFor } from './store-geometry.ts'
 import { orderEnded, type StoreParts } from './store-parts.ts'
-import type { SlotContent, SlotLog, VolumeSlot } from './volume-slot.ts'
+import { type SlotContent, type SlotLog, slotProblem, type VolumeSlot } from './volume-slot.ts'
 
 /** What a start found of a log; at most one of the two is set. */
 export interface FoundLogParts {
@@ -121,17 +120,21 @@ export class StoredVolume {
 
   /** After a start, before anything else: both copies of the slot are made equal, and leftovers behind the log void. */
   begin(done: StoreDone): void {
-    this.order({
-      exclusive: true,
-      apply: (slot) => {
-        const { log, generation } = slot
-        const { live, lost } = this
-        if (log === null) return { ...slot }
-        if (live === null) return { ...slot, log: lost === null ? log : knownLost(log, lost) }
-        return { ...slot, log: cutAt(log, { batchSeq: live.index.next, previousHash: live.lastHash }, generation) }
-      },
-      done,
-    })
+    const { slot } = this.queue
+    const problem = slotProblem(begun(nextGeneration(slot, this.live, slot.wallMs), this.live, this.lost))
+    // What is on the disk can be read, but not brought up: one volume without a log, not a store without its volumes.
+    if (problem !== null) this.loseLog(`the log cannot be brought up: ${problem}`)
+    this.order({ exclusive: true, apply: (found) => begun(found, this.live, this.lost), done })
+  }
+
+  /** Kept as it is, like any lost log; what the next start makes of it is the next start's affair. */
+  private loseLog(reason: string): void {
+    const segments = this.live?.index.segments.map(({ segment }) => segment) ?? this.lost?.segments ?? []
+    this.live = null
+    this.lost = { reason, batchSeq: null, segments }
+    this.shown = null
+    const { volume, volumeUuid } = this
+    this.parts.log.event('replica.store.log_lost', { volume, volumeUuid, reason }, 'error')
   }
 
   /** Changes promise, (epoch, run) or the pending name. */

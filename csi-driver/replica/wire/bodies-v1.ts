@@ -4,9 +4,21 @@ import { assert } from '../../../base/assert.ts'
 import { isU53 } from '../../../base/bytes.ts'
 import { bytes, defineLayout, u64, u64big, u8, zeros } from '../../../base/layout.ts'
 import type { Bytes } from '../../../base/units.ts'
+import { LOG_NUMBER_LIMIT } from '../../batch/batch-format.ts'
 import { LOG_NAMES_MAX, type VolumeState } from '../../protocol/stored-log.ts'
 import { blocksBody, cacheBody, cacheIsBody, readBody } from './cache-bodies.ts'
-import { type BodyCodec, demand, emptyBody, flagOf, refuse, structBody, uuidBytes, uuidOf } from './body-codec.ts'
+import {
+  type BodyCodec,
+  decodeStruct,
+  demand,
+  emptyBody,
+  flagOf,
+  NUMBER_TOO_LARGE,
+  refuse,
+  structBody,
+  uuidBytes,
+  uuidOf,
+} from './body-codec.ts'
 import type { MessageOf, MessageType } from './messages.ts'
 import {
   LOG_NAME,
@@ -86,7 +98,9 @@ function numberBody<Message>(
     },
     decode(buffer) {
       const high = buffer.readUInt32LE(4)
-      return high < 2 ** 21 ? make(high * 2 ** 32 + buffer.readUInt32LE(0)) : refuse('number is 2^53 or more')
+      return high < LOG_NUMBER_LIMIT / 2 ** 32
+        ? make(high * 2 ** 32 + buffer.readUInt32LE(0))
+        : refuse(NUMBER_TOO_LARGE)
     },
   }
 }
@@ -111,7 +125,7 @@ const learnBody: BodyCodec<MessageOf<'LEARN'>> = {
     writeNames(buffer, start + LEARN_BODY.size, lineage)
   },
   decode(buffer, length) {
-    const { beginBatchSeq, beginSeq, beginPreviousHash, logBytes, nameCount } = LEARN_BODY.decode(buffer, 0)
+    const { beginBatchSeq, beginSeq, beginPreviousHash, logBytes, nameCount } = decodeStruct(LEARN_BODY, buffer, 0)
     demand(LEARN_BODY.size + nameCount * LOG_NAME.size === length, `names nameCount=${nameCount}`)
     demand(beginBatchSeq >= 1 && beginSeq >= 1, `begin batchSeq=${beginBatchSeq} seq=${beginSeq}`)
     const lineage = readNames(buffer, LEARN_BODY.size, nameCount)

@@ -6,6 +6,7 @@ import { isZero } from '../../../base/bytes.ts'
 import { CacheError } from '../../../base/errors.ts'
 import type { Fields, Layout, LayoutValues } from '../../../base/layout.ts'
 import type { Bytes } from '../../../base/units.ts'
+import { LOG_NUMBER_LIMIT } from '../../batch/batch-format.ts'
 import { UUID_PATTERN } from '../../register/record.ts'
 import type { WireMessage } from './messages.ts'
 
@@ -37,6 +38,18 @@ export function demand(holds: boolean, what: string): void {
   if (!holds) refuse(what)
 }
 
+/** Reads a struct that another node has sent: each of its numbers stays below LOG_NUMBER_LIMIT. */
+export function decodeStruct<F extends Fields>(layout: Layout<F>, buffer: Buffer, start: number): LayoutValues<F> {
+  const values = layout.decode(buffer, start)
+  for (const [field, value] of Object.entries(values)) {
+    demand(typeof value !== 'number' || value < LOG_NUMBER_LIMIT, `${NUMBER_TOO_LARGE} field=${field}`)
+  }
+  return values
+}
+
+/** What is said of a larger number. */
+export const NUMBER_TOO_LARGE = 'number is 2^52 or more'
+
 /** A body that is one struct. */
 export function structBody<F extends Fields, Message>(
   layout: Layout<F>,
@@ -48,7 +61,7 @@ export function structBody<F extends Fields, Message>(
     bytesMax: layout.size,
     size: () => layout.size,
     encode: (message, buffer, start) => layout.encode(buffer, start, pack(message)),
-    decode: (buffer) => unpack(layout.decode(buffer, 0)),
+    decode: (buffer) => unpack(decodeStruct(layout, buffer, 0)),
   }
 }
 

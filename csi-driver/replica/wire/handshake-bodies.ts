@@ -9,6 +9,7 @@ import type { RefusalCode } from '../../protocol/stored-log.ts'
 import { NODE_NAME_PATTERN, VOLUME_NAME_PATTERN } from '../../register/record.ts'
 import {
   type BodyCodec,
+  decodeStruct,
   demand,
   flagOf,
   nameBytes,
@@ -145,7 +146,7 @@ export const welcomeBody: BodyCodec<MessageOf<'WELCOME'>> = {
     writeState(buffer, start + WELCOME_BODY.size, state)
   },
   decode(buffer, length) {
-    const { version, resource, storeUuid, incarnation, freeBytes, node } = WELCOME_BODY.decode(buffer, 0)
+    const { version, resource, storeUuid, incarnation, freeBytes, node } = decodeStruct(WELCOME_BODY, buffer, 0)
     demand(version >= 1 && incarnation >= 1, `version=${version} incarnation=${incarnation}`)
     demand(resource === 1 || resource === 2, `resource=${resource}`)
     return {

@@ -6,7 +6,7 @@ import { isZero } from '../../../base/bytes.ts'
 import { bytes, defineLayout, u32, u64, u64big, u8, zeros } from '../../../base/layout.ts'
 import type { Bytes } from '../../../base/units.ts'
 import { LOG_NAMES_MAX, type LogName, type StoredLog, type VolumeState } from '../../protocol/stored-log.ts'
-import { demand, refuse, uuidBytes, uuidOf } from './body-codec.ts'
+import { decodeStruct, demand, refuse, uuidBytes, uuidOf } from './body-codec.ts'
 
 export const LOG_NAME = defineLayout('log name', {
   logUuid: bytes(16, 'first 8 bytes: the epoch that created it, big-endian'),
@@ -65,7 +65,7 @@ export function writeNames(buffer: Buffer, start: number, names: readonly LogNam
 
 export function readNames(buffer: Buffer, start: number, count: number): LogName[] {
   return Array.from({ length: count }, (_, index) => {
-    const { logUuid, firstBatchSeq } = LOG_NAME.decode(buffer, start + index * LOG_NAME.size)
+    const { logUuid, firstBatchSeq } = decodeStruct(LOG_NAME, buffer, start + index * LOG_NAME.size)
     return { logUuid: uuidOf(logUuid), firstBatchSeq }
   })
 }
@@ -133,7 +133,7 @@ function pendingOf(raw: RawState): LogName | null {
 /** Reads the state that fills buffer[start, end). */
 export function readState(buffer: Buffer, start: number, end: number): VolumeState {
   demand(end - start >= VOLUME_STATE.size, `state is too short bytes=${end - start}`)
-  const raw = VOLUME_STATE.decode(buffer, start)
+  const raw = decodeStruct(VOLUME_STATE, buffer, start)
   const { promise, epoch, run, nameCount } = raw
   const namesStart = start + VOLUME_STATE.size
   demand(nameCount <= LOG_NAMES_MAX && end - namesStart === nameCount * LOG_NAME.size, `names nameCount=${nameCount}`)

@@ -23,6 +23,7 @@ import {
   volumeIn,
 } from './store-kit.ts'
 
+const OTHER_UUID = '2'.repeat(32)
 const GEOMETRY = { capacityBytes: bytesFor(16), segmentBytes: SEGMENT_BYTES, slotCount: SLOTS }
 
 test('the kit knows the geometry', () => {
@@ -48,6 +49,24 @@ test('a log is found again after a restart, batch by batch', async () => {
   const last = volumeIn((await openStore(again.storage.reborn())).store)
   expect(last.state).toEqual(found.state)
   expect(logOf(last)).toMatchObject({ lastBatchSeq: 13, tail: { batchSeq: 8 } })
+})
+
+test('a log that cannot be brought up is a lost one, and the other volumes are there', async () => {
+  // Past what the wire lets through: the number of the next batch is no number of the format any more.
+  const { storage, store } = await openStore(new TestStorage(bytesFor(16)))
+  const begin = { batchSeq: Number.MAX_SAFE_INTEGER, seq: 1, previousHash: 0n }
+  const volume = await createVolume(store)
+  await learn(volume, { begin })
+  await append(volume, new TestOwner(begin).make(512, 1, 1))
+  await learn(await createVolume(store, OTHER_UUID, 'other'))
+  const again = await openStore(storage.reborn())
+  expect(volumeIn(again.store).state.log).toBeNull()
+  expect(volumeIn(again.store).lossReason).toContain('the log cannot be brought up')
+  expect(again.log.named('replica.store.log_lost')).toHaveLength(1)
+  expect(logOf(volumeIn(again.store, OTHER_UUID))).toMatchObject({ lastBatchSeq: 0 })
+  await learn(volumeIn(again.store))
+  await append(volumeIn(again.store), new TestOwner().make(512))
+  expect(logOf(volumeIn((await openStore(again.storage.reborn())).store))).toMatchObject({ lastBatchSeq: 1 })
 })
 
 describe('a storage', () => {
@@ -212,7 +231,7 @@ describe('slots', () => {
     const again = await openStore(storage.crash(keeps))
     expect(again.store.volumes()).toHaveLength(volumes)
     expect(again.store.incarnation).toBe(1)
-    expect((await createVolume(again.store, '2'.repeat(32), 'other')).slotIndex).toBe(volumes)
+    expect((await createVolume(again.store, OTHER_UUID, 'other')).slotIndex).toBe(volumes)
   })
 
   test('a slot whose writing failed is left alone until the next start', async () => {

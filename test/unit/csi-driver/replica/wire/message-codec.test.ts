@@ -2,6 +2,7 @@
 // arrive; what no peer would accept is an assertion of the encoder.
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
+import { LOG_NUMBER_LIMIT } from '../../../../../csi-driver/batch/batch-format.ts'
 import { LOG_NAMES_MAX } from '../../../../../csi-driver/protocol/stored-log.ts'
 import {
   BATCH_NUMBER_BODY,
@@ -94,6 +95,33 @@ test.each<[string, WireMessage]>([
   ['volume', { ...HELLO, type: 'HELLO', volume: '../x' } as WireMessage],
 ])('asserts: %s', (_name, message) => {
   expect(() => encodeMessage(message, mark)).toThrow(expect.objectContaining({ name: 'AssertionError' }))
+})
+
+const BEGIN = { batchSeq: 1, seq: 1, previousHash: 0n }
+const NAME = { logUuid: 'a'.repeat(32), firstBatchSeq: 1 }
+const LEARN = { type: 'LEARN', lineage: [NAME], begin: BEGIN, logBytes: 1 } as const
+
+test.each<[string, WireMessage]>([
+  ['TRIM', { type: 'TRIM', batchSeq: LOG_NUMBER_LIMIT }],
+  ['HEARTBEAT', { type: 'HEARTBEAT', number: Number.MAX_SAFE_INTEGER }],
+  ['LEARN batch', { ...LEARN, begin: { ...BEGIN, batchSeq: LOG_NUMBER_LIMIT } }],
+  ['LEARN seq', { ...LEARN, begin: { ...BEGIN, seq: Number.MAX_SAFE_INTEGER } }],
+  ['LEARN name', { ...LEARN, lineage: [{ ...NAME, firstBatchSeq: LOG_NUMBER_LIMIT }] }],
+  ['FETCH', { type: 'FETCH', fromBatchSeq: LOG_NUMBER_LIMIT, bytesMax: 1 }],
+])('refuses numbers that leave no room for the next one: %s', (_name, message) => {
+  const { reader, problems } = listen('engine')
+  reader.push(streamOf([HELLO, message]))
+  expect(problems).toEqual([
+    expect.objectContaining({ refusal: 'bad-message', message: expect.stringContaining('number is 2^52 or more') }),
+  ])
+})
+
+test('refuses an epoch that leaves no room for the next one', () => {
+  const { reader, problems } = listen('engine')
+  reader.push(streamOf([{ ...HELLO, epoch: LOG_NUMBER_LIMIT } as WireMessage]))
+  expect(problems).toEqual([
+    expect.objectContaining({ message: expect.stringContaining('number is 2^52 or more field=epoch') }),
+  ])
 })
 
 test('asserts that the version has the message', () => {

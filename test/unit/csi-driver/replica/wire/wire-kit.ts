@@ -5,7 +5,12 @@ import { crc32 } from '../../../../../base/crc32.ts'
 import { BLOCK_BYTES } from '../../../../../base/units.ts'
 import { xxhash64 } from '../../../../../base/xxhash64.ts'
 import { BatchBuilder } from '../../../../../csi-driver/batch/batch-builder.ts'
-import { BATCH_RECORDS_MAX, HEADER_BLOCK_BYTES, headerBlocksFor } from '../../../../../csi-driver/batch/batch-format.ts'
+import {
+  BATCH_RECORDS_MAX,
+  HEADER_BLOCK_BYTES,
+  headerBlocksFor,
+  LOG_NUMBER_LIMIT,
+} from '../../../../../csi-driver/batch/batch-format.ts'
 import type { LogName, RefusalCode, VolumeState } from '../../../../../csi-driver/protocol/stored-log.ts'
 import { type BatchFrame, envelopeOf } from '../../../../../csi-driver/replica/wire/envelope.ts'
 import { FRAME_HEADER, FRAME_HEADER_BYTES, nextSequence } from '../../../../../csi-driver/replica/wire/frame.ts'
@@ -48,9 +53,12 @@ export function writeFrame(bytes: number, batchSeq = 17): BatchFrame {
   return batchFrame([{ sector: 8, data: Buffer.alloc(bytes, 'forebay ') }], { batchSeq })
 }
 
-const u53 = fc.oneof(fc.nat(), fc.maxSafeNat())
+const number = fc.oneof(
+  fc.nat(),
+  fc.maxSafeNat().map((value) => value % LOG_NUMBER_LIMIT),
+)
 const hash = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n })
-const positive = u53.map((value) => Math.max(1, value))
+const positive = number.map((value) => Math.max(1, value))
 const bytesOf = (length: number) =>
   fc.uint8Array({ minLength: length, maxLength: length }).map((found) => Buffer.from(found))
 const uuid = bytesOf(16).map((found) => found.toString('hex'))
@@ -65,8 +73,8 @@ const begin = fc.record({ batchSeq: positive, seq: positive, previousHash: hash 
 
 const state: fc.Arbitrary<VolumeState> = fc
   .record({
-    promise: u53,
-    epoch: u53,
+    promise: number,
+    epoch: number,
     run: u32,
     log: fc.option(
       fc.record({
@@ -76,8 +84,8 @@ const state: fc.Arbitrary<VolumeState> = fc
         lastBatchSeq: fc.nat(),
         lastSeq: fc.nat(),
         lastHash: hash,
-        ackedSeq: u53,
-        storedBytes: u53,
+        ackedSeq: number,
+        storedBytes: number,
       }),
     ),
   })
@@ -118,27 +126,32 @@ const blocks = fc
   })
 
 const type = <const Type extends string>(name: Type) => fc.constant(name)
-const numbered = <const Type extends string>(name: Type) => fc.record({ type: type(name), batchSeq: u53 })
+const numbered = <const Type extends string>(name: Type) => fc.record({ type: type(name), batchSeq: number })
 
 export const engineMessage: fc.Arbitrary<Exclude<EngineMessage, { type: 'HELLO' }>> = fc.oneof(
   batch.map((envelope) => ({ type: 'APPEND' as const, ...envelope })),
   numbered('TRIM'),
-  fc.record({ type: type('HEARTBEAT'), number: u53 }),
+  fc.record({ type: type('HEARTBEAT'), number }),
   fc.record({ type: type('RELEASE') }),
-  fc.record({ type: type('LEARN'), lineage, begin, logBytes: u53 }),
+  fc.record({ type: type('LEARN'), lineage, begin, logBytes: number }),
   fc.record({ type: type('SEAL'), predecessorOff: fc.boolean() }),
-  fc.record({ type: type('FETCH'), fromBatchSeq: positive, bytesMax: u53 }),
+  fc.record({ type: type('FETCH'), fromBatchSeq: positive, bytesMax: number }),
   fc.record({
     type: type('PREPARE'),
     authoritativeLogUuid: uuid,
     newLogUuid: uuid,
-    lastBatchSeq: u53,
+    lastBatchSeq: number,
     lastHash: hash,
   }),
   fc.record({ type: type('PROMOTE'), logUuid: uuid }),
   fc.record({ type: type('STATE') }),
   fc.record({ type: type('CACHE'), registerRv: positive }),
-  fc.record({ type: type('READ'), number: u32, firstBlock: u53, count: fc.integer({ min: 1, max: READ_BLOCKS_MAX }) }),
+  fc.record({
+    type: type('READ'),
+    number: u32,
+    firstBlock: number,
+    count: fc.integer({ min: 1, max: READ_BLOCKS_MAX }),
+  }),
 )
 
 export const hello = fc
@@ -170,7 +183,7 @@ export const welcome = fc.record({
   storeUuid: uuid,
   incarnation: positive,
   resource: fc.constantFrom('flash' as const, 'memory' as const),
-  freeBytes: u53,
+  freeBytes: number,
   state,
 })
 
@@ -178,17 +191,17 @@ export const storeMessage: fc.Arbitrary<Exclude<StoreMessage, { type: 'WELCOME' 
   refused,
   numbered('APPENDED'),
   numbered('TRIMMED'),
-  fc.record({ type: type('ALIVE'), number: u53 }),
+  fc.record({ type: type('ALIVE'), number }),
   fc.record({ type: type('RELEASED') }),
   fc.record({ type: type('LEARNING') }),
   fc.record({ type: type('SEALED'), state }),
-  fc.record({ type: type('SEAL_WAIT'), remainingMs: u53 }),
+  fc.record({ type: type('SEAL_WAIT'), remainingMs: number }),
   batch.map((envelope) => ({ type: 'BATCH' as const, ...envelope })),
-  fc.record({ type: type('FETCH_END'), lastBatchSeq: u53, more: fc.boolean() }),
+  fc.record({ type: type('FETCH_END'), lastBatchSeq: number, more: fc.boolean() }),
   fc.record({ type: type('PREPARED') }),
   fc.record({ type: type('PROMOTED') }),
   fc.record({ type: type('STATE_IS'), state }),
-  fc.record({ type: type('CACHE_IS'), epochLeft: u53, blocks: u53, remainingMs: u53 }),
+  fc.record({ type: type('CACHE_IS'), epochLeft: number, blocks: number, remainingMs: number }),
   blocks,
 )
 
