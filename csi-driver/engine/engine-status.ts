@@ -30,6 +30,7 @@ export interface EngineStatus {
   readonly parkedRequests: number
   readonly writerStalls: number
   readonly writerDelayMs: Ms
+  /** Wall time since when the backing fails or does not answer; null when all is well. */
   readonly backingFailingSinceMs: Ms | null
   readonly backingError: string
   readonly backingFull: boolean
@@ -77,7 +78,7 @@ export function engineStatus({
     parkedRequests: parked,
     writerStalls: admission.stalls,
     writerDelayMs: admission.delayedMs,
-    backingFailingSinceMs: health.failingSinceWallMs,
+    backingFailingSinceMs: health.failingSinceWallMs ?? health.notAnsweringSinceWallMs,
     backingError: health.lastError ?? '',
     backingFull: health.full,
     cacheFailure: core.cacheFailure ?? '',

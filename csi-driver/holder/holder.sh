@@ -98,8 +98,10 @@ start_engine() {
   seconds_up
   started_at=$uptime_seconds
   forwarded=$stops
+  # Threads for the I/O of backing and cache, thread-pool.ts: as many as cost nothing where they have nothing to do.
   # shellcheck disable=SC2086 # the flags are words
-  FOREBAY_START=$start FOREBAY_STOPS=$forwarded FOREBAY_RUN_DIR=$run FOREBAY_HOLDER_PID=$$ FOREBAY_ROOT=$build \
+  UV_THREADPOOL_SIZE=${UV_THREADPOOL_SIZE:-24} \
+    FOREBAY_START=$start FOREBAY_STOPS=$forwarded FOREBAY_RUN_DIR=$run FOREBAY_HOLDER_PID=$$ FOREBAY_ROOT=$build \
     launch "$program" $node_flags "$build/csi-driver/main.ts" "$@" &
   engine=$!
   forward

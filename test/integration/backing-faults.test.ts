@@ -4,7 +4,7 @@
 import { testOn } from '../run/requires.ts'
 import { Oracle } from './harness/oracle.ts'
 import { Served } from './harness/served.ts'
-import { command, MIB, obstacleOfHost, pause, TestBed, tryCommand, until } from './harness/test-bed.ts'
+import { command, MIB, obstacleOfHost, pause, type Ran, TestBed, tryCommand, until } from './harness/test-bed.ts'
 
 const SEED = Number(process.env['FOREBAY_SEED'] ?? Date.now() % 1_000_000)
 const onKernel = testOn(obstacleOfHost('blkdiscard', 'fio'))
@@ -87,6 +87,30 @@ onKernel('the backing hangs for a while, with the dirty limit near', async () =>
   const report = await load
   expect([report.errors, report.lost]).toEqual([0, 0])
   await expectAllThere(served, oracle, disk.device)
+})
+
+onKernel('a backing that hangs keeps no thread from the log, and the status tells it', async () => {
+  const disk = await bed.slowDisk({ sizeBytes: 64 * MIB })
+  // Slow enough that the engine writes to it by the pool of threads.
+  const cache = await bed.slowDisk({ sizeBytes: 128 * MIB, latencyMs: 2 })
+  const flags = ['--dirty-age', '100ms', '--dirty-limit', '32MiB']
+  const served = await Served.serve(bed, { backing: disk.device, cache: cache.device, cacheSize: '', flags })
+  const write = (kib: number): Promise<Ran> => {
+    const job = ['--name=w', '--rw=randwrite', '--bs=4k', '--direct=1', '--ioengine=libaio', '--iodepth=64']
+    return tryCommand('fio', [...job, `--filename=${served.device}`, '--size=32m', `--io_size=${kib}k`], 120_000)
+  }
+  expect((await write(4096)).status).toBe(0)
+  await disk.hang()
+  // The first write here sends whatever there is to the backing, on all its threads.
+  expect((await write(4096)).status).toBe(0)
+  await pause(1000)
+  expect((await write(4096)).status).toBe(0)
+  await until('the status says so', async () => (await served.status()).backingHealth.failing)
+  expect((await served.status()).backingHealth.reason).toMatch(/does not answer/)
+  await disk.heal()
+  await served.must('drain')
+  await until('the backing counts as well again', async () => !(await served.status()).backingHealth.failing)
+  await served.stop()
 })
 
 onKernel('a backing that takes 30 ms holds writers back at the dirty limit', async () => {

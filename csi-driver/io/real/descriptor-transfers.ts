@@ -1,5 +1,6 @@
 // Reads, writes and flushes of one open descriptor through libuv's thread pool. A transfer that ends short is
 // continued; one that moves nothing is EIO, never success. Transfers are pooled objects with a callback bound once.
+// No more of them are with the kernel at once than thread-pool.ts allows; the others wait in the order they came in.
 // A descriptor is closed only after its last transfer has ended: its number would be reused under a running write.
 import { close, fdatasync, read, write } from 'node:fs'
 
@@ -8,6 +9,7 @@ import { IoError } from '../../../base/errors.ts'
 import type { Bytes } from '../../../base/units.ts'
 import type { IoDone } from '../storage.ts'
 import { toIoError } from './errno.ts'
+import { BACKING_THREADS_MAX } from './thread-pool.ts'
 
 const NO_BUFFER = Buffer.alloc(0)
 const NO_DONE: IoDone = () => {}
@@ -19,6 +21,8 @@ class Transfer {
   length: Bytes = 0
   position: Bytes = 0
   done: IoDone = NO_DONE
+  /** The one that waits behind this one. */
+  next: Transfer | null = null
   readonly onMoved: (error: unknown, moved: number) => void
 
   constructor(onMoved: (transfer: Transfer, error: unknown, moved: number) => void) {
@@ -31,13 +35,18 @@ export class DescriptorTransfers {
   private readonly name: string
   /** As many as were ever in flight at once, which the callers bound. */
   private readonly free: Transfer[] = []
+  private readonly threadsMax: number
+  private threads = 0
+  private firstWaiting: Transfer | null = null
+  private lastWaiting: Transfer | null = null
   private inFlight = 0
   private closing: IoDone | null = null
 
   /** Takes the descriptor over. `name` is for messages. */
-  constructor(fd: number, name: string) {
+  constructor(fd: number, name: string, threadsMax = BACKING_THREADS_MAX) {
     this.fd = fd
     this.name = name
+    this.threadsMax = threadsMax
   }
 
   // oxlint-disable-next-line eslint/max-params -- the signature of Storage
@@ -46,7 +55,7 @@ export class DescriptorTransfers {
     transfer.writing = false
     transfer.position = position
     transfer.done = done
-    this.move(transfer)
+    this.begin(transfer)
   }
 
   // oxlint-disable-next-line eslint/max-params -- the signature of Storage
@@ -55,7 +64,7 @@ export class DescriptorTransfers {
     transfer.writing = true
     transfer.position = position
     transfer.done = done
-    this.move(transfer)
+    this.begin(transfer)
   }
 
   flush(done: IoDone): void {
@@ -92,6 +101,27 @@ export class DescriptorTransfers {
     return transfer
   }
 
+  private begin(transfer: Transfer): void {
+    if (this.threads < this.threadsMax) {
+      this.threads++
+      this.move(transfer)
+      return
+    }
+    if (this.lastWaiting === null) this.firstWaiting = transfer
+    else this.lastWaiting.next = transfer
+    this.lastWaiting = transfer
+  }
+
+  private beginNext(): void {
+    this.threads--
+    const next = this.firstWaiting
+    if (next === null) return
+    this.firstWaiting = next.next
+    if (this.firstWaiting === null) this.lastWaiting = null
+    next.next = null
+    this.begin(next)
+  }
+
   private move(transfer: Transfer): void {
     const { buffer, start, length, position, onMoved } = transfer
     if (transfer.writing) write(this.fd, buffer, start, length, position, onMoved)
@@ -115,6 +145,7 @@ export class DescriptorTransfers {
     transfer.buffer = NO_BUFFER
     transfer.done = NO_DONE
     this.free.push(transfer)
+    this.beginNext()
     this.release()
     done(failure)
   }

@@ -10,6 +10,7 @@ import { CacheError } from '../../../base/errors.ts'
 import type { FuseChannel, FuseChannelCounters, FuseChannelEvents, ReplyOutcome } from '../fuse-channel.ts'
 import { errnoName } from './errno.ts'
 import { channelEndOf, writeReply } from './fuse-reply.ts'
+import { POOL_THREADS } from './thread-pool.ts'
 
 export const READERS = 4
 /** The readers hold four threads for good; the rest is for the disks. */
@@ -59,12 +60,11 @@ export class ReadersFuseChannel implements FuseChannel {
 
   start(events: FuseChannelEvents): void {
     assert(this.events === null, 'a channel is started once')
-    const threads = Number(process.env['UV_THREADPOOL_SIZE'] ?? 4)
-    if (!(threads >= POOL_THREADS_MIN)) {
+    if (!(POOL_THREADS >= POOL_THREADS_MIN)) {
       throw new CacheError(
         'invalid',
         'CACHE_FUSE_POOL_TOO_SMALL',
-        `too few pool threads UV_THREADPOOL_SIZE=${threads}`,
+        `too few pool threads UV_THREADPOOL_SIZE=${POOL_THREADS}`,
         {
           remedy: `Set UV_THREADPOOL_SIZE to ${POOL_THREADS_MIN} or more before the process starts.`,
         },

@@ -12,9 +12,9 @@ const directory = mkdtempSync(join(tmpdir(), 'forebay-transfers-'))
 const path = join(directory, 'file')
 afterAll(() => rmSync(directory, { recursive: true }))
 
-function open(flags: string): DescriptorTransfers {
+function open(flags: string, threadsMax?: number): DescriptorTransfers {
   writeFileSync(path, Buffer.alloc(8192, 0xaa))
-  return new DescriptorTransfers(openSync(path, flags), path)
+  return new DescriptorTransfers(openSync(path, flags), path, threadsMax)
 }
 
 const outcome = (call: (done: IoDone) => void): Promise<IoError | null> => new Promise((resolve) => call(resolve))
@@ -26,6 +26,17 @@ test('many transfers at once', async () => {
   const content = readFileSync(path)
   for (let i = 0; i < 64; i++) expect(content[i * 100]).toBe(i)
   expect(await outcome((done) => file.flush(done))).toBeNull()
+  expect(await outcome((done) => file.close(done))).toBeNull()
+})
+
+test('with one thread they go one after the other, in the order they came in', async () => {
+  const file = open('r+', 1)
+  const ended: number[] = []
+  const write = (i: number): Promise<unknown> =>
+    outcome((done) => file.write(Buffer.from([i]), 0, 1, 5, done)).then(() => ended.push(i))
+  await Promise.all(Array.from({ length: 16 }, (_, i) => write(i)))
+  expect(ended).toEqual(Array.from({ length: 16 }, (_, i) => i))
+  expect(readFileSync(path)[5]).toBe(15)
   expect(await outcome((done) => file.close(done))).toBeNull()
 })
 
