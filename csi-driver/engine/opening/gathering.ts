@@ -1,7 +1,7 @@
 // S2 and S3 of PROTOCOL.md: does what protocol/gather-table.ts says next, until the claimant holds the log that it may
 // own, or knows that there is nothing to hold: every older engine fenced, the stores sealed, the newest log found.
 import { assert } from '../../../base/assert.ts'
-import { CacheError } from '../../../base/errors.ts'
+import { CacheError, IoError } from '../../../base/errors.ts'
 import {
   type FenceProof,
   type GatherInput,
@@ -182,6 +182,8 @@ export class Gathering {
     const { state } = copy.session
     try {
       const of = state.log as StoredLog
+      // What stands here is worth keeping until the copy is known to be whole: perhaps it can be read again one day.
+      if (this.ownDamaged) await this.others.check(of, copy)
       const { journal } = await own.makeLog(this.record, { kind: 'copy', of }, false)
       await this.others.fetchInto(journal, copy)
       await own.copyEnds(this.record)
@@ -189,10 +191,19 @@ export class Gathering {
       assert(replayed?.journal.lastBatchSeq === of.lastBatchSeq, `the whole log was copied batches=${of.lastBatchSeq}`)
       return 'copied'
     } catch (error) {
+      if (error instanceof IoError) throw cacheFailedError(step.member, error)
       if (!(error instanceof CacheError) || error.kind !== 'corrupt') throw error
       ports.log.event('engine.open.copy_damaged', { node: step.member.node, reason: error.message }, 'warning')
       this.damaged.add(step.member.storeUuid)
       return null
     }
   }
+}
+
+function cacheFailedError({ node }: Member, cause: IoError): CacheError {
+  const message = `the log of another node cannot be copied into the cache reason="${cause.message}"`
+  return new CacheError('invalid', 'CACHE_DEVICE_FAILED', message, {
+    remedy: `Give another device or file with --cache and start again: the copy on ${node} is intact.`,
+    cause,
+  })
 }

@@ -1,6 +1,6 @@
 // What opening and restarting a volume share: the stores, the register client with its hooks, and how an engine is built
 // from what they found.
-import { CacheError } from '../../../base/errors.ts'
+import { CacheError, IoError } from '../../../base/errors.ts'
 import { roundDown } from '../../../base/units.ts'
 import { BackingStore } from '../../backing/backing-store.ts'
 import { noFence } from '../../fencing/no-fence.ts'
@@ -55,6 +55,21 @@ export class OpeningParts {
   othersOf(record: RegisterRecord): readonly Member[] {
     const store = this.own.journal?.superblock ?? this.own.store
     return record.members.filter((member) => member.storeUuid !== store?.storeUuid)
+  }
+
+  /**
+   * Reads the own log. Null: it is damaged, or a sector of it cannot be read, and other copies are listed, of which an
+   * open takes one. Where none is, the error stays: this log is all that there is.
+   */
+  async readOwnLog(record: RegisterRecord | null): Promise<Replayed | null> {
+    try {
+      return await this.own.readLog(record)
+    } catch (error) {
+      const isOfTheLog = error instanceof IoError || (error instanceof CacheError && error.kind === 'corrupt')
+      if (!isOfTheLog || record === null || this.othersOf(record).length === 0) throw error
+      this.ports.log.event('engine.open.own_log_damaged', { reason: error.message }, 'warning')
+      return null
+    }
   }
 
   /** A flush that fails may have dropped what the engine before has acknowledged: its users must hear of it. */

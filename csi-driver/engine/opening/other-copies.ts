@@ -134,6 +134,12 @@ export class OtherCopies {
     })
   }
 
+  /** Reads the log of `from` to its end and keeps nothing of it. Rejects where a batch is bad. */
+  async check(log: StoredLog, { session }: OtherCopy): Promise<void> {
+    const { batchSeq, previousHash } = log.tail
+    await session.fetch({ batchSeq, previousHash }, () => undefined)
+  }
+
   /**
    * Rule S4, 3.2: every copy gets what it lacks; one that cannot follow is left out. An opener lets nothing go (5.2): what
    * is trimmed is told by the owner.

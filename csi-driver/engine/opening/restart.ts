@@ -82,7 +82,7 @@ export class EngineRestart {
   /** Next run of the same epoch (3.2). */
   private async resume(): Promise<Opened> {
     const { own, client, edges, ports } = this.parts
-    const replayed = await this.readOwnLog()
+    const replayed = await this.parts.readOwnLog(client.record)
     if (replayed === null) return this.openAnew()
     own.journal = replayed.journal
     edges.paused = client.record?.phase !== 'WriteBack'
@@ -99,20 +99,6 @@ export class EngineRestart {
       return this.parts.build(own.replayed as Replayed, record)
     } finally {
       await this.others.close()
-    }
-  }
-
-  /** Null: it is damaged, and other copies are listed, of which an open takes one. */
-  private async readOwnLog(): Promise<Replayed | null> {
-    const { own, client, ports } = this.parts
-    const { record } = client
-    try {
-      return await own.readLog(record)
-    } catch (error) {
-      const elsewhere = record !== null && this.parts.othersOf(record).length > 0
-      if (!elsewhere || !(error instanceof CacheError) || error.kind !== 'corrupt') throw error
-      ports.log.event('engine.restart.own_log_damaged', { reason: error.message }, 'warning')
-      return null
     }
   }
 

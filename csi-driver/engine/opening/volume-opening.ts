@@ -122,16 +122,10 @@ export class VolumeOpening {
    */
   private async readOwnLog(record: RegisterRecord | null): Promise<number> {
     const { own, edges } = this.parts
-    try {
-      const { tables } = await own.readLog(record)
-      return await edges.firstDifference(own.superblock.edgeHashes, tables)
-    } catch (error) {
-      const elsewhere = record !== null && this.parts.othersOf(record).length > 0
-      if (!elsewhere || !(error instanceof CacheError) || error.kind !== 'corrupt') throw error
-      this.parts.ports.log.event('engine.open.own_log_damaged', { reason: error.message }, 'warning')
-      this.gathering.ownDamaged = true
-      return -1
-    }
+    const replayed = await this.parts.readOwnLog(record)
+    if (replayed !== null) return edges.firstDifference(own.superblock.edgeHashes, replayed.tables)
+    this.gathering.ownDamaged = true
+    return -1
   }
 
   private newVolume(): RegisterRecord {

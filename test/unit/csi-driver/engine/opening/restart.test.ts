@@ -4,6 +4,9 @@ import type { Volume } from '../../../../../csi-driver/engine/volume.ts'
 import { ask, aRead, aWrite, contentOf } from '../harness.ts'
 import { TestCluster } from '../replication/cluster-kit.ts'
 
+/** Behind the superblocks. */
+const LOG_START = 32_768
+
 async function write(volume: Volume, block: number, fill: number) {
   return (await ask(volume, aWrite(block * 4096, fill))).result
 }
@@ -37,6 +40,65 @@ test.each(['restart', 'first'] as const)('a damaged own log gives way to an inta
     // oxlint-disable-next-line eslint/no-await-in-loop -- in order
     expect(await found(next, i)).toBe(i + 1)
   }
+})
+
+/** Reads that find the fourth block of `died` unreadable, as long as nobody has written there. */
+function badSector(cluster: TestCluster, times: number): void {
+  const { cache } = cluster.machine('node-1')
+  cache.fail('read', times, { from: LOG_START, to: cache.bytes.indexOf(Buffer.alloc(4096, 4)) + 4096 })
+}
+
+// A restart looks at its log twice: in its own epoch, and when it opens anew.
+test.each([['restart', 2] as const, ['first', 1] as const])(
+  'an unreadable sector of the own log gives way to an intact copy: %s',
+  async (start, times) => {
+    const cluster = await died()
+    badSector(cluster, times)
+    const next = await cluster.open('node-1', 1, { start })
+    next.resendDrained()
+    for (let i = 0; i < 8; i += 1) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- in order
+      expect(await found(next, i)).toBe(i + 1)
+    }
+    expect(cluster.log.named('engine.open.own_log_damaged')).toHaveLength(times)
+  },
+)
+
+test('an unreadable sector of the only log is told as it is', async () => {
+  const cluster = new TestCluster()
+  const volume = await cluster.open('node-1', 0)
+  cluster.shared.backing.hold('write')
+  for (let i = 0; i < 8; i += 1) {
+    // oxlint-disable-next-line eslint/no-await-in-loop -- in order
+    expect(await write(volume, i, i + 1)).toBe(0)
+  }
+  cluster.crash('node-1')
+  badSector(cluster, 1)
+  await expect(cluster.open('node-1', 0)).rejects.toMatchObject({ name: 'IoError', code: 'EIO' })
+  expect(await found(await cluster.open('node-1', 0), 3)).toBe(4)
+})
+
+test('a log with an unreadable sector is not written over before the copy is known to be whole', async () => {
+  const cluster = await died()
+  const { storage } = cluster.peer('node-2')
+  const at = storage.bytes.lastIndexOf(Buffer.alloc(4096, 6)) + 100
+  storage.bytes[at] = 99
+  badSector(cluster, 1)
+  await expect(cluster.open('node-1', 1)).rejects.toMatchObject({ code: 'CACHE_BLOCKED_NO_LOG' })
+  const next = await cluster.open('node-1', 1)
+  for (let i = 0; i < 8; i += 1) {
+    // oxlint-disable-next-line eslint/no-await-in-loop -- in order
+    expect(await found(next, i)).toBe(i + 1)
+  }
+})
+
+test('a cache that cannot take the copy is named', async () => {
+  const cluster = await died()
+  badSector(cluster, Infinity)
+  await expect(cluster.open('node-1', 1)).rejects.toMatchObject({
+    code: 'CACHE_DEVICE_FAILED',
+    remedy: expect.stringContaining('--cache'),
+  })
 })
 
 test('what was said for a takeover does not hold when the engine starts again', async () => {

@@ -122,6 +122,10 @@ export class TestCluster {
     return receiver
   }
 
+  peer(node: string): TestPeer {
+    return this.peers.get(node) as TestPeer
+  }
+
   /** Trims of a node's store never end, as on a disk that hangs; others go on. Until its process is started again. */
   stallTrims(node: string): { readonly asked: number } {
     const stalled = { asked: 0 }
