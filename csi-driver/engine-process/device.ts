@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import type { EventLog } from '../../base/log.ts'
 import type { ServePlan } from '../cli/serve-settings.ts'
 import type { Volume } from '../engine/volume.ts'
-import type { WriteCacheSwitch } from '../engine/volume-settings.ts'
+import { NoDeviceYet, type WriteCacheSwitch } from '../engine/volume-settings.ts'
 import { FuseFrontend } from '../frontend/fuse/fuse-frontend.ts'
 import type { FuseSession } from '../frontend/fuse/negotiate.ts'
 import { TRANSFER_BYTES_MAX } from '../frontend/fuse/negotiate.ts'
@@ -92,7 +92,7 @@ export class VolumeDevice implements WriteCacheSwitch {
   async setWriteCache(mode: 'write-back' | 'write-through'): Promise<void> {
     const { name } = this
     // An attach under way would set its own mode afterwards; `volume.attached` asks again.
-    if (name === null || !this.writeCacheIsOurs) throw new Error('the device is not attached yet')
+    if (name === null || !this.writeCacheIsOurs) throw new NoDeviceYet()
     await setWriteCache(this.options.host, name, mode === 'write-back' ? 'write back' : 'write through')
   }
 

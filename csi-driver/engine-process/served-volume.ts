@@ -9,6 +9,7 @@ import type { EventLog } from '../../base/log.ts'
 import { productVersion } from '../cli/product.ts'
 import type { ServePlan } from '../cli/serve-settings.ts'
 import { openVolume, type Volume } from '../engine/volume.ts'
+import { NoDeviceYet } from '../engine/volume-settings.ts'
 import { runSelfTest } from '../frontend/fuse/self-test.ts'
 import type { LoopHost } from '../frontend/loop/host.ts'
 import { EXIT_CLEAN, EXIT_DIRTY, EXIT_NO_RESTART, EXIT_REPLACE } from '../holder/exit-status.ts'
@@ -111,7 +112,7 @@ export class ServedVolume implements VolumeControl {
       session: 0n,
       log,
       writeCache: {
-        setWriteCache: (mode) => memoryOwner.device?.setWriteCache(mode) ?? Promise.reject(new Error('no device yet')),
+        setWriteCache: (mode) => memoryOwner.device?.setWriteCache(mode) ?? Promise.reject(new NoDeviceYet()),
       },
       onCacheProgress: cacheProgress(log),
     })

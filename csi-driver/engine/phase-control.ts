@@ -11,7 +11,7 @@ import type { EdgeHashes } from './edge-hashes.ts'
 import type { EngineCore } from './engine-core.ts'
 import { once } from './generation.ts'
 import { policyMet } from './replication/copies-wanted.ts'
-import type { WritePolicy } from './volume-settings.ts'
+import { NoDeviceYet, type WritePolicy } from './volume-settings.ts'
 
 /** With so little left, the last generation is short enough to hold writers for. */
 const LAST_DRAIN_BYTES: Bytes = MIB
@@ -383,6 +383,7 @@ export class PhaseControl {
       await this.core.ports.writeCache.setWriteCache(mode)
       return true
     } catch (error) {
+      if (error instanceof NoDeviceYet) return false
       this.core.ports.log.event('engine.write_cache_switch_failed', { mode, reason: String(error) }, 'warning')
       return false
     }

@@ -20,11 +20,14 @@ export interface RandomBytes {
   fill(buffer: Buffer): void
 }
 
+export class NoDeviceYet extends Error {}
+
 /** What the front end must do for the engine when the acknowledgement rule changes. */
 export interface WriteCacheSwitch {
   /**
    * `write-back`: the device tells its users that a flush is needed and passes flushes on; `write-through`: it does not
-   * (every acknowledged write is durable already). Resolves when it is in force.
+   * (every acknowledged write is durable already). Resolves when it is in force; rejects with NoDeviceYet while the
+   * device is still to be attached, which ends with a call of `Volume.attached`.
    */
   setWriteCache(mode: 'write-back' | 'write-through'): Promise<void>
 }

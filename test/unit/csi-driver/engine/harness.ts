@@ -313,8 +313,8 @@ export class TestMachine {
   time = new TestTime()
   writeCache: string[] = []
   readonly doubts = new RememberedDoubts()
-  /** True: the device cannot be told. */
-  writeCacheFails = false
+  /** Why the device cannot be told; null: it can. */
+  writeCacheError: Error | null = null
 
   constructor(options: MachineOptions = {}) {
     this.cache = new TestStorage('cache', options.cacheBytes ?? CACHE_BYTES, options.cacheAlignment ?? 512)
@@ -343,7 +343,7 @@ export class TestMachine {
       fence: noFence,
       writeCache: {
         setWriteCache: (mode) => {
-          if (this.writeCacheFails) return Promise.reject(new Error('no device'))
+          if (this.writeCacheError !== null) return Promise.reject(this.writeCacheError)
           this.writeCache.push(mode)
           return Promise.resolve()
         },

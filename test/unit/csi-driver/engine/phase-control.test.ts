@@ -2,6 +2,7 @@
 // something fails on the way.
 import { IoError } from '../../../../base/errors.ts'
 import { KIB } from '../../../../base/units.ts'
+import { NoDeviceYet } from '../../../../csi-driver/engine/volume-settings.ts'
 import { aFlush, aRead, ask, aWrite, aZero, contentOf, during, settle, submit, TestMachine } from './harness.ts'
 
 async function writeThrough(machine = new TestMachine()) {
@@ -26,12 +27,23 @@ describe('write-through', () => {
 
   test('each write is flushed before its answer while the device cannot be told to pass flushes on', async () => {
     const machine = new TestMachine()
-    machine.writeCacheFails = true
+    machine.writeCacheError = new Error('ioctl failed')
     const volume = await machine.open({ writePolicy: 'write-through' })
     await volume.attached()
+    expect(machine.log.events.map(({ name }) => name)).toContain('engine.write_cache_switch_failed')
     const flushes = machine.backing.count('flush')
     await ask(volume, aWrite(0, 1))
     expect(machine.backing.count('flush')).toBe(flushes + 1)
+  })
+
+  test('a device that is not there yet is no failure, and is told as soon as it is', async () => {
+    const machine = new TestMachine()
+    machine.writeCacheError = new NoDeviceYet()
+    const volume = await machine.open({ writePolicy: 'write-through' })
+    expect(machine.log.events.map(({ name }) => name)).not.toContain('engine.write_cache_switch_failed')
+    machine.writeCacheError = null
+    await volume.attached()
+    expect(machine.writeCache).toEqual(['write-back'])
   })
 
   test('errors of the backing are the user’s', async () => {
