@@ -34,8 +34,12 @@ format: setup ## Rewrite all sources in the one format
 test: setup ## [FILE=PATH [NAME=RE]] -- All suites, or one test file, or the tests of it whose title matches NAME
 	@$(RUN) $(if $(FILE),--file '$(FILE)' $(if $(NAME),--name '$(NAME)'))
 
-sim: setup ## SEED=N | SEEDS=COUNT -- Repeat one seed of the simulator, or run that many seeds
-	@$(NODE) test/sim/run.ts $(if $(SEED),--seed '$(SEED)',--seeds '$(or $(SEEDS),2000)')
+sim: setup ## [SEEDS=COUNT] [OF=volume|cluster] | SEED=N OF=… -- Run seeds of both simulators (2000), or repeat one
+ifdef SEED
+	@$(NODE) test/sim/$(if $(filter volume,$(OF)),,cluster/)run.ts --seed '$(SEED)'
+else
+	@$(NODE) test/sim/suite.ts --seeds '$(or $(SEEDS),2000)' $(if $(OF),--of '$(OF)')
+endif
 
 explore: setup ## [STATES=N] [SCENARIO=X] [SWITCH=H-NAME] -- Search the states of the replication protocol
 	@$(NODE) test/explore/run.ts $(if $(STATES),--states-max '$(STATES)') $(if $(SCENARIO),--scenario '$(SCENARIO)') \
