@@ -1,4 +1,5 @@
-// Opens a cache for looking: read-only, without claiming it. What `inspect` and `verify` share.
+// Opens a cache, or whatever stands at a path, for looking: read-only, without claiming it. What `inspect` and `verify`
+// share.
 import { CacheError } from '../../base/errors.ts'
 import type { Superblock } from '../journal/journal.ts'
 import { probeCache } from '../journal/journal.ts'
@@ -25,25 +26,33 @@ export interface CacheAtRest {
 /** What cannot even hold the superblocks. */
 const TOO_SHORT = { kind: 'foreign' } as const
 
+const REMEDY = 'Give what was given to `forebay serve --cache` or `forebay peer --store`.'
+
 type CacheProbe = Awaited<ReturnType<typeof probeCache>>
 
-/** Throws CacheError `invalid` where there is nothing of Forebay. */
+/** Throws CacheError `invalid` where there is no cache of Forebay. */
 export async function openCacheAtRest(given: string): Promise<CacheAtRest> {
+  const { storage, memory, probe, served } = await openPathAtRest(given)
+  if (probe.kind === 'empty' || probe.kind === 'foreign') throw notOurs('cache', given, probe.kind)
+  return { storage, memory, superblock: probe.kind === 'forebay' ? probe.superblock : null, served }
+}
+
+/** Throws CacheError `invalid` where there is neither a file nor a block device. */
+export async function openPathAtRest(given: string): Promise<ProbedPath & { readonly served: boolean }> {
   const { path, kind, identity } = await readPathFacts(given, await readHostTables())
   if (kind !== 'file' && kind !== 'block') {
     const what = kind === 'missing' ? 'nothing' : `a ${kind}`
-    throw new CacheError('invalid', 'CACHE_PATH', `not a cache path=${given} found="${what}"`, {
-      remedy: 'Give what was given to `forebay serve --cache`.',
+    throw new CacheError('invalid', 'CACHE_PATH', `no cache is here, and nothing else of Forebay path=${given} found="${what}"`, {
+      remedy: REMEDY,
     })
   }
-  const { storage, memory, probe } = await probePath(path)
-  if (probe.kind === 'empty' || probe.kind === 'foreign') {
-    throw new CacheError('invalid', 'CACHE_NOT_OURS', `holds no Forebay cache path=${given} found=${probe.kind}`, {
-      remedy: 'Give what was given to `forebay serve --cache`.',
-    })
-  }
-  const superblock = probe.kind === 'forebay' ? probe.superblock : null
-  return { storage, memory, superblock, served: identity !== null && (await lockIsHeld(storageLockFile(identity))) }
+  return { ...(await probePath(path)), served: identity !== null && (await lockIsHeld(storageLockFile(identity))) }
+}
+
+export function notOurs(what: string, path: string, found: string): CacheError {
+  return new CacheError('invalid', 'CACHE_NOT_OURS', `holds no Forebay ${what} path=${path} found=${found}`, {
+    remedy: REMEDY,
+  })
 }
 
 export interface ProbedPath {
