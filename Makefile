@@ -54,8 +54,8 @@ demo: setup ## See it work on three hosts in this machine: a database, a takeove
 bench: setup ## Measure against the raw disks and the C floor; writes test/perf/results.json (root)
 	@$(NODE) test/perf/bench.ts
 
-inspect: setup ## DEVICE=PATH -- Dump a cache: superblocks, batches, records; never writes
-	@$(if $(DEVICE),,$(error name the cache: make inspect DEVICE=/path/to/cache))bin/forebay inspect '$(DEVICE)'
+inspect: setup ## DEVICE=PATH -- Dump a cache or replica store: superblocks, batches, records; never writes
+	@$(if $(DEVICE),,$(error name the cache or replica store: make inspect DEVICE=/path/to/it))bin/forebay inspect '$(DEVICE)'
 
 clean: ## Remove what tests and tools left behind; installed packages stay
 	@rm -rf dist coverage test-results

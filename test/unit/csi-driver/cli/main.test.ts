@@ -80,8 +80,8 @@ test.each([
   [['stop', 'v', '--force'], '--force is unknown'],
   [['resize', 'v', '--state-dir', ''], '--state-dir is an empty path'],
   [['upgrade', 'v', '--quiesce', '5'], '--quiesce needs one of the units'],
-  [['inspect'], 'CACHE is missing'],
-  [['inspect', ''], 'CACHE is an empty path'],
+  [['inspect'], 'PATH is missing'],
+  [['inspect', ''], 'PATH is an empty path'],
   [['verify', '/c', '--backing'], '--backing needs a value'],
   [['cleanup', 'relative'], 'RUN-DIRECTORY is no absolute path'],
 ])('%j is refused', async (words, expected) => {
