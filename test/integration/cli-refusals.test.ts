@@ -42,7 +42,7 @@ describe('words', () => {
     [['--accept-data-loss', 'other'], /--accept-data-loss must name the volume/],
     [['--metrics', 'nowhere'], /--metrics is not ADDR:PORT/],
     [['--metrics', '203.0.113.7:9750'], /--metrics is not usable/],
-    [['--node', 'a b'], /--node must be a host name/],
+    [['--node', 'a b'], /--node must be 1 to 253 of a-z/],
     [['--config', '/nonexistent.yaml'], /--config cannot be read file=\/nonexistent.yaml cause=ENOENT/],
     [['--state-dir', `/${'x'.repeat(100)}`], /--state-dir is too long for a socket below it/],
     [['--state-dir', '/etc/passwd'], /--state-dir is not a directory/],

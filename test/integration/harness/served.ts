@@ -1,7 +1,7 @@
 // A volume served by the real command: `bin/forebay serve` in a state directory of the test. Waits for the ready line,
 // finds holder and engine, kills them, serves again, and at the end takes everything down, whatever state it is in.
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { VolumeStatus } from '../../../csi-driver/observe/status.ts'
@@ -131,7 +131,7 @@ export class Served {
     const pids = [this.holderPid, this.enginePid]
     for (const pid of pids) if (pid > 0) kill(pid, 'SIGKILL')
     await this.exit
-    await until(`engine ${pids[1]} is gone`, () => !existsSync(`/proc/${pids[1]}`) || isZombie(pids[1] ?? 0))
+    await until(`engine ${pids[1]} is gone`, () => hasEnded(pids[1] ?? 0))
   }
 
   signal(name: NodeJS.Signals): void {
@@ -192,9 +192,11 @@ function kill(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-function isZombie(pid: number): boolean {
+/** All its threads have: one that waits for a disk outlives the main thread, and what it has asked for still happens. */
+function hasEnded(pid: number): boolean {
   try {
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')
+    const isZombie = readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')
+    return isZombie && readdirSync(`/proc/${pid}/task`).length <= 1
   } catch {
     return true
   }

@@ -123,12 +123,24 @@ export function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-function mountNamespaceOf(pid: number): string {
+/** Threads that wait for a disk outlive the main thread of a killed process; what they have asked for still happens. */
+function threadsOf(pid: number): readonly string[] {
   try {
-    return readlinkSync(`/proc/${pid}/ns/mnt`)
+    return readdirSync(`/proc/${pid}/task`)
   } catch {
-    return ''
+    return []
   }
+}
+
+function mountNamespaceOf(pid: number): string {
+  for (const thread of threadsOf(pid)) {
+    try {
+      return readlinkSync(`/proc/${pid}/task/${thread}/ns/mnt`)
+    } catch {
+      // It has ended.
+    }
+  }
+  return ''
 }
 
 /** State, parent and more: what stands behind the command in /proc/PID/stat. */
@@ -143,7 +155,7 @@ function statOf(pid: number): readonly string[] {
 
 export const stateOf = (pid: number): string => statOf(pid)[0] ?? 'X'
 const parentOf = (pid: number): number => Number(statOf(pid)[1] ?? 0)
-const isGone = (pid: number): boolean => ['Z', 'X'].includes(stateOf(pid))
+const isGone = (pid: number): boolean => ['Z', 'X'].includes(stateOf(pid)) && threadsOf(pid).length <= 1
 
 export function commandLineOf(pid: number): string {
   try {
