@@ -50,13 +50,14 @@ export interface HelloFacts {
   readonly volume: 'known' | 'unknown'
   /** `newer` where the volume is unknown. */
   readonly engine: EngineAge
-  /** Is there room for one more volume? */
-  readonly room: boolean
+  /** Is there room for one more volume, and may the node of this engine have one more? */
+  readonly room: 'there' | 'none' | 'none-for-node'
 }
 
 /**
  * All of them end every other connection of the volume before anything else is processed (3.3).
- * welcome: nothing to write. persist: promise, epoch and run first. create: the volume, with these and without a log.
+ * welcome: nothing to write. persist: promise, epoch and run first. create: the volume, with these and without a log; it
+ * is durable from its LEARN on, before which nobody can be a member with it.
  */
 export type HelloAction = 'welcome' | 'persist' | 'create'
 
@@ -75,8 +76,9 @@ export const HELLO_ROWS: Rows<HelloFacts, HelloAction> = [
   { label: 'newer-engine', rules: '3.3 h-runfence', when: { ...KNOWN, engine: ['newer'] }, then: 'persist' },
   // What has lost a volume cannot stand for the member that it was.
   { label: 'opener-finds-nothing', rules: '2.1 S2', when: { ...UNKNOWN, purpose: ['opener'] }, then: refuse('not-held', 'the volume is unknown here') },
-  { label: 'new-volume', rules: '4.2', when: { ...UNKNOWN, purpose: ['owner'], room: [true] }, then: 'create' },
-  { label: 'too-many-volumes', rules: 'invariant 10', when: { ...UNKNOWN, purpose: ['owner'], room: [false] }, then: refuse('too-many', 'this store holds as many volumes as it may') },
+  { label: 'new-volume', rules: '4.2', when: { ...UNKNOWN, purpose: ['owner'], room: ['there'] }, then: 'create' },
+  { label: 'too-many-volumes', rules: 'invariant 10', when: { ...UNKNOWN, purpose: ['owner'], room: ['none'] }, then: refuse('too-many', 'this store holds as many volumes as it may') },
+  { label: 'too-many-volumes-of-node', rules: 'invariant 10', when: { ...UNKNOWN, purpose: ['owner'], room: ['none-for-node'] }, then: refuse('too-many', 'this store holds as many volumes as one node may bring; give up those that are gone') },
 ]
 
 export interface SenderFacts {

@@ -73,8 +73,7 @@ export interface HelloInput {
   readonly epoch: Epoch
   readonly run: Run
   readonly proof: HelloFacts['proof']
-  /** Is there room for one more volume? */
-  readonly room: boolean
+  readonly room: HelloFacts['room']
 }
 
 /** Every answer but a refusal also ends all other connections of the volume, before anything else is done. */

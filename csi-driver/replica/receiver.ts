@@ -86,7 +86,7 @@ export class Receiver {
       ...{ node, store, clock, timers, log, bodies, versions },
       refusals: new RefusalLog({ log, clock }),
       unsentBytesMax: this.limits.unsentBytesMax,
-      volumes: new VolumeDirectory(this.volumeHost, this.limits.volumesMax),
+      volumes: new VolumeDirectory(this.volumeHost, this.limits),
       leftCaches: new LeftCaches(ports, (buffer) => bodies.give(buffer)),
     }
   }

@@ -178,6 +178,8 @@ export class Replicator implements LinkContext {
   forget(node: string): void {
     const link = this.links.get(node)
     if (link === undefined || link.learner === null) return
+    // Without a role, the end of the connection tells it nothing.
+    link.learner.end()
     link.role = null
     link.reconnect('no more a learner')
     this.copiesChanged()

@@ -280,7 +280,12 @@ export class StoreWorkload {
   private create(track: Track): void {
     track.exclusive = true
     const done = this.begin(track, () => NEW_VOLUME)
-    const volume = { volume: `v${track.uuid[0]}`, volumeUuid: track.uuid, volumeKey: Buffer.alloc(32, 1) }
+    const volume = {
+      volume: `v${track.uuid[0]}`,
+      volumeUuid: track.uuid,
+      volumeKey: Buffer.alloc(32, 1),
+      createdBy: 'node-a',
+    }
     this.store?.create(volume, (error) => done(error))
   }
 

@@ -238,7 +238,10 @@ export class Connection implements EngineLink {
     this.reader.end()
     if (this.room !== null) this.host.bodies.give(this.room)
     this.room = null
-    this.replica?.lost(this)
+    if (this.replica !== null) {
+      this.replica.lost(this)
+      this.host.volumes.release(this.replica)
+    }
     const { leftCache } = this
     this.leftCache = null
     leftCache?.lost()

@@ -10,6 +10,11 @@ export interface ReceiverLimits {
   readonly connectionsPerNodeMax: number
   /** Volumes that the store may know; the HELLO of one more is refused. */
   readonly volumesMax: number
+  /**
+   * Those among them that one node's certificate has brought: half of them, so that a single node never takes the room of
+   * all others. Whoever takes a volume over does not bring it anew.
+   */
+  readonly volumesPerNodeMax: number
   /** Received and not yet durable, of all volumes: shared evenly among those that have any (byte-shares.ts). */
   readonly unwrittenBytesMax: Bytes
   /** The same of one volume, however little the others have. */
@@ -28,6 +33,7 @@ export const RECEIVER_LIMITS: ReceiverLimits = {
   connectionsMax: 1024,
   connectionsPerNodeMax: 512,
   volumesMax: 256,
+  volumesPerNodeMax: 128,
   unwrittenBytesMax: 64 * MIB,
   unwrittenBytesPerVolumeMax: 16 * MIB,
   writingBytesMax: 8 * MIB,

@@ -7,10 +7,21 @@ import type { BodyInMemory } from '../wire/messages.ts'
 
 export type StoreDone = (error: Error | null) => void
 
+export interface NewVolume {
+  readonly volume: string
+  /** 32 hexadecimal digits. */
+  readonly volumeUuid: string
+  readonly volumeKey: Buffer
+  /** The node whose certificate brings it. */
+  readonly createdBy: string
+}
+
 export interface HeldVolume {
   readonly volume: string
   readonly volumeUuid: string
   readonly volumeKey: Buffer
+  /** The node by whose certificate it was made; empty: not known. */
+  readonly createdBy: string
   /** The life of the store under which this volume is a member. */
   readonly incarnation: number
   /** As durable. Replaced, never changed in place. */
@@ -19,6 +30,7 @@ export interface HeldVolume {
   /** Why the log is null although there was one: damaged. Said once in the log. */
   readonly lossReason: string | null
   update(change: { promise?: Epoch; epoch?: Epoch; run?: Run; pending?: LogName | null }, done: StoreDone): void
+  /** Epoch and run, and the promise of that epoch, become durable with the log. */
   learn(
     log: { lineage: readonly LogName[]; begin: LogBegin; logBytes: Bytes; epoch: Epoch; run: Run },
     done: StoreDone,
@@ -36,13 +48,12 @@ export interface HeldVolume {
 
 export interface HeldStore {
   readonly storeUuid: string
+  /** What a volume gets that is created now. */
+  readonly incarnation: number
   readonly resource: 'flash' | 'memory'
   readonly capacityBytes: Bytes
   readonly freeBytes: Bytes
   volumes(): readonly HeldVolume[]
   find(volumeUuid: string): HeldVolume | null
-  create(
-    volume: { volume: string; volumeUuid: string; volumeKey: Buffer },
-    done: (error: Error | null, volume: HeldVolume | null) => void,
-  ): void
+  create(volume: NewVolume, done: (error: Error | null, volume: HeldVolume | null) => void): void
 }

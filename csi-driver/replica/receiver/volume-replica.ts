@@ -2,7 +2,8 @@
 // be done is decided by protocol/store-table.ts; here stands in which order.
 //   - One engine at a time. A HELLO that is not refused ends every other connection before anything else of the volume
 //     is processed; what the store is writing for the old one completes first, what waited is dropped (3.3).
-//   - Promise, epoch and run are durable before the engine is welcomed (S2, 3.3).
+//   - Promise, epoch and run are durable before the engine is welcomed (S2, 3.3); of a volume that the store does not
+//     know yet, before its LEARN is answered (unsaved-volume.ts).
 //   - Orders are carried out one after the other, in the order of their arrival; heartbeats and releases are answered at
 //     once, past everything that waits.
 //   - A batch is acknowledged when the store's write has ended well, not before. After a failed write the volume refuses
@@ -21,18 +22,13 @@ import type { Writer } from './fair-writes.ts'
 import { ORDERS_WAITING_MAX } from './limits.ts'
 import { makeOrder } from './orders.ts'
 import { refusalOf, storeRefusal } from './refusals.ts'
-import type { HeldVolume } from './store-port.ts'
+import type { HeldVolume, NewVolume } from './store-port.ts'
+import { UnsavedVolume } from './unsaved-volume.ts'
 import { countWrite, zeroCounters } from './volume-counters.ts'
 import type { AppendOrder, Order, OrderedVolume, RunningOrder, VolumeHost } from './volume-host.ts'
 
 /** Orders that may wait at most; a stream that is not read may still deliver what was on its way. */
 const ORDERS_MAX = 4 * ORDERS_WAITING_MAX
-
-export interface NewVolume {
-  readonly volume: string
-  readonly volumeUuid: string
-  readonly volumeKey: Buffer
-}
 
 export class VolumeReplica implements Writer, OrderedVolume {
   readonly host: VolumeHost
@@ -47,7 +43,7 @@ export class VolumeReplica implements Writer, OrderedVolume {
   lastHeartbeatAtMs: Ms | null = null
   /** RELEASE came after that heartbeat. */
   released = false
-  /** null: not yet in the store. */
+  /** null: nobody was welcomed yet, and the store does not know it. */
   private stored: HeldVolume | null
   /** An engine whose HELLO was accepted and whose promise and run are not yet durable. */
   private arrival: EngineLink | null = null
@@ -85,23 +81,25 @@ export class VolumeReplica implements Writer, OrderedVolume {
   }
 
   get isStored(): boolean {
-    return this.stored !== null
+    return this.stored !== null && !(this.stored instanceof UnsavedVolume)
   }
 
-  /** Only where the volume is in the store; as it is before any engine is welcomed. */
+  /** Only where the volume is in the store, or an engine was welcomed. */
   get held(): HeldVolume {
-    assert(this.stored !== null, 'the volume is in the store')
+    assert(this.stored !== null, 'the volume is known')
     return this.stored
   }
 
   /** A HELLO whose proof was looked at. Answered by welcome or refuse of the link, perhaps later. */
-  greet(link: EngineLink, proof: HelloFacts['proof'], room: boolean): void {
+  greet(link: EngineLink, proof: HelloFacts['proof'], room: HelloFacts['room']): void {
     if (this.failure !== null) {
       link.refuse(this.failure)
       return
     }
     const { purpose, epoch, run } = link
-    const { label, then } = helloDecision({ purpose, epoch, run, proof, room }, this.newestState())
+    // Of what is not in the store an opener is told that nothing is here.
+    const state = purpose === 'opener' && !this.isStored ? null : this.newestState()
+    const { label, then } = helloDecision({ purpose, epoch, run, proof, room }, state)
     if (typeof then === 'object') {
       // An engine shows the key only where it has to: it comes back with it.
       link.refuse({ ...refusalOf(then, `epoch=${epoch} run=${run}`), routine: proof === 'no-key' })
@@ -267,17 +265,12 @@ export class VolumeReplica implements Writer, OrderedVolume {
     return true
   }
 
-  /** One step towards the welcome: the volume in the store, then promise and run in it, then the answer. */
+  /** One step towards the welcome: promise and run in the store, where the volume is there; then the answer. */
   private admit(link: EngineLink): void {
+    this.stored ??= new UnsavedVolume(this.host.store, this.identity, (saved) => {
+      this.stored = saved
+    })
     const held = this.stored
-    if (held === null) {
-      this.busy = true
-      this.host.store.create(this.identity, (error, volume) => {
-        this.stored = volume
-        this.orderEnded(link, error)
-      })
-      return
-    }
     const { promise, epoch, run } = held.state
     if (promise !== link.epoch || epoch !== link.epoch || run !== link.run) {
       this.busy = true

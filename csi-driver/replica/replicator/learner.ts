@@ -177,6 +177,12 @@ export class Learner implements CopyRole {
     else this.pump()
   }
 
+  /** It is a learner no more: what is still being read of the log is sent to nobody. */
+  end(): void {
+    this.failed = true
+    this.generation += 1
+  }
+
   private get isWaitedFor(): boolean {
     return !this.failed && (this.step === 'joining' || this.step === 'joined')
   }
@@ -301,8 +307,7 @@ export class Learner implements CopyRole {
 
   private fail(reason: string): void {
     if (this.failed) return
-    this.failed = true
-    this.generation += 1
+    this.end()
     this.link.dropLearner(reason)
   }
 }

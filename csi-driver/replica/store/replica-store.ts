@@ -53,6 +53,8 @@ export interface NewVolume {
   readonly volumeUuid: string
   /** 32 bytes. */
   readonly volumeKey: Buffer
+  /** The node by whose certificate it comes; empty: not known. */
+  readonly createdBy: string
 }
 
 /** What is known of one entry of the volume table. */
@@ -226,10 +228,15 @@ export class ReplicaStore {
     }
   }
 
-  private newSlot({ volume, volumeUuid, volumeKey }: NewVolume, index: number, generation: number): VolumeSlot {
+  private newSlot(
+    { volume, volumeUuid, volumeKey, createdBy }: NewVolume,
+    index: number,
+    generation: number,
+  ): VolumeSlot {
     const numbers = { index, generation, wallMs: this.ports.clock.wallMs(), incarnation: this.incarnation }
     const key = Buffer.from(volumeKey)
-    return { ...numbers, kind: 'volume', volume, volumeUuid, volumeKey: key, promise: 0, epoch: 0, run: 0, log: null }
+    const identity = { volume, volumeUuid, volumeKey: key, createdBy }
+    return { ...numbers, ...identity, kind: 'volume', promise: 0, epoch: 0, run: 0, log: null }
   }
 
   private slotWriter(): SlotWriter {

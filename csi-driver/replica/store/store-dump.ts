@@ -36,10 +36,10 @@ function slotLines({ index, state, content }: FoundSlot): string[] {
   const { kind, generation, wallMs } = content
   const head = `slot index=${index} state=${state} kind=${kind} generation=${generation} wallMs=${wallMs}`
   if (content.kind !== 'volume') return [head]
-  const { volume, volumeUuid, incarnation, promise, epoch, run, log } = content
+  const { volume, volumeUuid, createdBy, incarnation, promise, epoch, run, log } = content
   return [
     head,
-    `  volume name=${volume} uuid=${volumeUuid} incarnation=${incarnation}`,
+    `  volume name=${volume} uuid=${volumeUuid} incarnation=${incarnation}${createdBy && ` createdBy=${createdBy}`}`,
     `  ownership promise=${promise} epoch=${epoch} run=${run}`,
     ...(log === null ? ['  log none'] : logLines(log)),
   ]

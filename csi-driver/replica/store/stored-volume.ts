@@ -89,6 +89,9 @@ export class StoredVolume {
   get volumeKey(): Buffer {
     return this.queue.slot.volumeKey
   }
+  get createdBy(): string {
+    return this.queue.slot.createdBy
+  }
   /** The life of the store under which this volume is a member: what WELCOME has to name for it. */
   get incarnation(): number {
     return this.queue.slot.incarnation

@@ -18,6 +18,7 @@ export const SLOT_MAGIC = 0x53_56_42_46
 const SLOT_VERSION = 1
 export const VOLUME_KEY_BYTES: Bytes = 32
 export const STORED_NAME_BYTES_MAX: Bytes = 64
+export const STORED_NODE_BYTES_MAX: Bytes = 256
 const NO_SEGMENT = 2 ** 32 - 1
 
 /** Where a batch is expected: at `offset` of the segment, or, where it does not stand there, first in the next one. */
@@ -64,6 +65,8 @@ export interface VolumeSlot extends SlotHead {
   /** 32 hexadecimal digits. */
   readonly volumeUuid: string
   readonly volumeKey: Buffer
+  /** The node by whose certificate it came; empty: not known. */
+  readonly createdBy: string
   /** Life of the store that created it; register members name it. */
   readonly incarnation: number
   readonly promise: Epoch
@@ -118,7 +121,8 @@ export const VOLUME_SLOT = defineLayout('volume slot', {
   cutGeneration: u64('see there'),
   lineage: bytes(LOG_NAMES_MAX * 24, 'names, oldest first; zeros behind'),
   pending: bytes(24, 'one name, or zeros'),
-  unused: zeros(4096 - 704),
+  createdBy: bytes(STORED_NODE_BYTES_MAX, 'name of the node that brought it, ASCII, zeros behind; all zero: not known'),
+  unused: zeros(4096 - 960),
 })
 assert(VOLUME_SLOT.size === VOLUME_SLOT_BYTES, `slot fills its block bytes=${VOLUME_SLOT.size}`)
 
@@ -160,6 +164,7 @@ const EMPTY: Omit<
   cutGeneration: 0,
   lineage: Buffer.alloc(LOG_NAMES_MAX * 24),
   pending: Buffer.alloc(24),
+  createdBy: Buffer.alloc(STORED_NODE_BYTES_MAX),
 }
 
 /** Which store, and which of the two copies. */
@@ -189,18 +194,23 @@ export function encodeSlot(buffer: Buffer, start: number, slot: SlotContent, pla
 }
 
 function packVolume(slot: VolumeSlot): Partial<Raw> {
-  const volumeName = Buffer.alloc(STORED_NAME_BYTES_MAX)
-  volumeName.write(slot.volume, 'latin1')
   return {
     incarnation: slot.incarnation,
     volumeUuid: Buffer.from(slot.volumeUuid, 'hex'),
     volumeKey: slot.volumeKey,
-    volumeName,
+    volumeName: packText(slot.volume, STORED_NAME_BYTES_MAX),
+    createdBy: packText(slot.createdBy, STORED_NODE_BYTES_MAX),
     promise: slot.promise,
     epoch: slot.epoch,
     run: slot.run,
     ...(slot.log === null ? {} : packLog(slot.log)),
   }
+}
+
+function packText(text: string, room: Bytes): Buffer {
+  const packed = Buffer.alloc(room)
+  packed.write(text, 'latin1')
+  return packed
 }
 
 function packLog(log: SlotLog): Partial<Raw> {
@@ -265,21 +275,26 @@ function unpackSlot(raw: Raw): SlotContent {
   if (raw.kind === KIND_CODES.free) return { ...head, kind: 'free' }
   if (raw.kind === KIND_CODES.lost) return { ...head, kind: 'lost' }
   requireLegal(raw.kind === KIND_CODES.volume && raw.hasLog <= 1, 'kind')
-  const zero = raw.volumeName.indexOf(0)
-  const nameEnd = zero === -1 ? raw.volumeName.length : zero
-  requireLegal(isZero(raw.volumeName, nameEnd, raw.volumeName.length), 'volumeName')
   return {
     ...head,
     kind: 'volume',
-    volume: raw.volumeName.toString('latin1', 0, nameEnd),
+    volume: unpackText(raw.volumeName, 'volumeName'),
     volumeUuid: raw.volumeUuid.toString('hex'),
     volumeKey,
+    createdBy: unpackText(raw.createdBy, 'createdBy'),
     incarnation,
     promise,
     epoch,
     run,
     log: raw.hasLog === 1 ? unpackLog(raw) : null,
   }
+}
+
+function unpackText(packed: Buffer, field: string): string {
+  const zero = packed.indexOf(0)
+  const end = zero === -1 ? packed.length : zero
+  requireLegal(isZero(packed, end, packed.length), field)
+  return packed.toString('latin1', 0, end)
 }
 
 function unpackLog(raw: Raw): SlotLog {
@@ -309,10 +324,16 @@ export function slotProblem(slot: SlotContent): string | null {
   if (!isU53(slot.generation) || slot.generation < 1 || !isU53(slot.wallMs)) return 'generation is not from 1 on'
   if (slot.kind !== 'volume') return null
   for (const value of [slot.promise, slot.epoch, slot.run, slot.incarnation]) if (!isU53(value)) return 'not a number'
-  if (slot.volumeKey.length !== VOLUME_KEY_BYTES) return 'volume key is not 32 bytes'
-  if (!/^[\x21-\x7e]{1,64}$/.test(slot.volume)) return 'volume name is not 1 to 64 printable characters'
-  if (!/^[0-9a-f]{32}$/.test(slot.volumeUuid)) return 'volumeUuid is not 32 hexadecimal digits'
-  return slot.log === null ? null : (logProblem(slot.log) ?? cutProblem(slot.log, slot.generation))
+  const problem = identityProblem(slot)
+  if (problem !== null || slot.log === null) return problem
+  return logProblem(slot.log) ?? cutProblem(slot.log, slot.generation)
+}
+
+function identityProblem({ volume, volumeUuid, volumeKey, createdBy }: VolumeSlot): string | null {
+  if (volumeKey.length !== VOLUME_KEY_BYTES) return 'volume key is not 32 bytes'
+  if (!/^[\x21-\x7e]{1,64}$/.test(volume)) return 'volume name is not 1 to 64 printable characters'
+  if (!/^[\x21-\x7e]{0,256}$/.test(createdBy)) return 'node is not 0 to 256 printable characters'
+  return /^[0-9a-f]{32}$/.test(volumeUuid) ? null : 'volumeUuid is not 32 hexadecimal digits'
 }
 
 function logProblem({ tail, tailPlace, lineage, pending, headBatchSeq, ...log }: SlotLog): string | null {

@@ -77,7 +77,7 @@ export function askHello(model: Model, state: State, store: number, sender: Send
   const volume = model.volume(state, store)
   const { tables } = model.rules
   const ask = (): number =>
-    numberOf(helloDecision({ ...sender, proof: 'right', room: true }, volume?.state ?? null, tables).then)
+    numberOf(helloDecision({ ...sender, proof: 'right', room: 'there' }, volume?.state ?? null, tables).then)
   return volume === null ? ask() : asked(volume, keyOf(ORDER.hello, sender, 0), ask)
 }
 

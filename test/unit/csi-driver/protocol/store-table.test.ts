@@ -63,7 +63,7 @@ const HELLOS: FactDomain<HelloFacts> = {
   proof: ['right', 'wrong', 'no-key'],
   volume: ['known', 'unknown'],
   engine: AGES,
-  room: [true, false],
+  room: ['there', 'none', 'none-for-node'],
 }
 const SENDERS: FactDomain<SenderFacts> = {
   connection: ['present', 'ended'],
@@ -156,13 +156,15 @@ describe('who may order what', () => {
   })
 
   test('an accepted HELLO of a newer engine is persisted, an older one is refused', () => {
-    const hello = { purpose: 'owner', epoch: 3, run: 2, proof: 'right', room: true } as const
+    const hello = { purpose: 'owner', epoch: 3, run: 2, proof: 'right', room: 'there' } as const
     expect(helloDecision(hello, state())).toMatchObject({ then: 'welcome' })
     expect(helloDecision({ ...hello, run: 3 }, state())).toMatchObject({ then: 'persist' })
     expect(helloDecision({ ...hello, run: 1 }, state())).toMatchObject({ then: { refuse: 'run-old' } })
     expect(helloDecision(hello, state({ promise: 4 }))).toMatchObject({ then: { refuse: 'epoch-old' } })
     expect(helloDecision(hello, null)).toMatchObject({ then: 'create' })
-    expect(helloDecision({ ...hello, room: false }, null)).toMatchObject({ then: { refuse: 'too-many' } })
+    for (const room of ['none', 'none-for-node'] as const) {
+      expect(helloDecision({ ...hello, room }, null)).toMatchObject({ then: { refuse: 'too-many' } })
+    }
     expect(helloDecision({ ...hello, purpose: 'opener' }, null)).toMatchObject({ then: { refuse: 'not-held' } })
     expect(helloDecision({ ...hello, proof: 'wrong' }, state())).toMatchObject({ then: { refuse: 'proof' } })
   })

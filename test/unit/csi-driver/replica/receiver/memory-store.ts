@@ -3,7 +3,12 @@
 import { CacheError } from '../../../../../base/errors.ts'
 import type { BatchSeq } from '../../../../../base/units.ts'
 import type { StoredLog, VolumeState } from '../../../../../csi-driver/protocol/stored-log.ts'
-import type { HeldStore, HeldVolume, StoreDone } from '../../../../../csi-driver/replica/receiver/store-port.ts'
+import type {
+  HeldStore,
+  HeldVolume,
+  NewVolume,
+  StoreDone,
+} from '../../../../../csi-driver/replica/receiver/store-port.ts'
 import { EnvelopeView } from '../../../../../csi-driver/replica/wire/envelope-view.ts'
 import type { BodyInMemory } from '../../../../../csi-driver/replica/wire/messages.ts'
 
@@ -18,6 +23,7 @@ interface Held {
 
 export class MemoryStore implements HeldStore {
   readonly storeUuid = 'e'.repeat(32)
+  incarnation = 1
   readonly resource = 'flash'
   readonly capacityBytes = 2 ** 30
   /** Orders wait for complete(). */
@@ -41,10 +47,7 @@ export class MemoryStore implements HeldStore {
     return this.byUuid.get(volumeUuid) ?? null
   }
 
-  create(
-    volume: { volume: string; volumeUuid: string; volumeKey: Buffer },
-    done: (error: Error | null, volume: HeldVolume | null) => void,
-  ): void {
+  create(volume: NewVolume, done: (error: Error | null, volume: HeldVolume | null) => void): void {
     const made = new MemoryVolume(this, volume)
     const finish = (error: Error | null): void => {
       if (error === null) this.byUuid.set(volume.volumeUuid, made)
@@ -84,7 +87,8 @@ export class MemoryVolume implements HeldVolume {
   readonly volume: string
   readonly volumeUuid: string
   readonly volumeKey: Buffer
-  readonly incarnation = 1
+  readonly createdBy: string
+  readonly incarnation: number
   readonly lossReason = null
   state: VolumeState = { promise: 0, epoch: 0, run: 0, log: null }
   logBytesReserved = 0
@@ -92,8 +96,10 @@ export class MemoryVolume implements HeldVolume {
   private readonly bodies = new Map<BatchSeq, Buffer>()
   private readonly hashes = new Map<BatchSeq, bigint>()
 
-  constructor(store: MemoryStore, identity: { volume: string; volumeUuid: string; volumeKey: Buffer }) {
+  constructor(store: MemoryStore, identity: NewVolume) {
     this.store = store
+    this.incarnation = store.incarnation
+    this.createdBy = identity.createdBy
     this.volume = identity.volume
     this.volumeUuid = identity.volumeUuid
     this.volumeKey = identity.volumeKey
@@ -131,7 +137,7 @@ export class MemoryVolume implements HeldVolume {
         this.logBytesReserved = logBytes
         const last = { lastBatchSeq: begin.batchSeq - 1, lastSeq: begin.seq - 1, lastHash: begin.previousHash }
         const log = { lineage, pending: null, tail: begin, ...last, ackedSeq: 0, storedBytes: 0 }
-        this.state = { ...this.state, epoch, run, log }
+        this.state = { promise: Math.max(this.state.promise, epoch), epoch, run, log }
       },
       done,
     )

@@ -1,9 +1,10 @@
 // One case of an order: an owner, welcomed, with a log in the store of its peer.
 import type { VolumeState } from '../../../../../csi-driver/protocol/stored-log.ts'
 import type { Hello, MessageOf } from '../../../../../csi-driver/replica/wire/messages.ts'
-import { logUuidOf, Rig, settle, type TestEngine, TestLog, VOLUME_UUID } from './receiver-kit.ts'
+import { KEY, logUuidOf, Rig, settle, type TestEngine, TestLog, VOLUME_UUID } from './receiver-kit.ts'
 
 export const NEW_LOG = logUuidOf(2)
+export const THE_VOLUME = { volume: 'tank', volumeUuid: VOLUME_UUID, volumeKey: KEY, createdBy: 'node-a' }
 
 export class Case {
   readonly rig: Rig
@@ -15,11 +16,15 @@ export class Case {
     this.owner = owner
   }
 
-  /** An owner, welcomed; its log has `batches`, or none at all. */
+  /** An owner, welcomed; its log has `batches`, or the store has the volume without a log. */
   static async begin(batches: number | 'no-log' = 3): Promise<Case> {
     const rig = await Rig.start()
+    if (batches === 'no-log') {
+      rig.store.create(THE_VOLUME, () => undefined)
+      const again = await Rig.over(rig.store)
+      return new Case(again, await again.welcomed())
+    }
     const made = new Case(rig, await rig.welcomed())
-    if (batches === 'no-log') return made
     made.owner.send(made.log.learn())
     for (let i = 0; i < batches; i++) made.owner.send(made.log.next())
     await settle()

@@ -2,7 +2,7 @@
 // case is named after its row; the last test holds the names against the tables, so that no row goes without a case.
 import { STORE_TABLES } from '../../../../../csi-driver/protocol/store-table.ts'
 import { Case, NEW_LOG } from './order-case.ts'
-import { logUuidOf, Rig, TestLog, VOLUME_UUID } from './receiver-kit.ts'
+import { logUuidOf, Rig, settle, TestLog, VOLUME_UUID } from './receiver-kit.ts'
 
 const OPENER = { purpose: 'opener', epoch: 2, run: 1 } as const
 const LATER_LOG = logUuidOf(3)
@@ -73,8 +73,15 @@ test('opener-finds-nothing', async () => {
 })
 
 test('new-volume', async () => {
-  const { state, rig } = await Case.begin('no-log')
-  expect(state).toEqual({ promise: 1, epoch: 1, run: 1, log: null })
+  const rig = await Rig.start()
+  const owner = await rig.welcomed()
+  expect(owner.last('WELCOME')?.state).toEqual({ promise: 1, epoch: 1, run: 1, log: null })
+  // Nothing of it is in the store before its LEARN.
+  expect(rig.store.orders).toEqual([])
+  expect(rig.receiver.status().volumes).toEqual([])
+  owner.send(new TestLog().learn())
+  expect(rig.store.orders).toEqual(['create tank', 'learn tank'])
+  expect(rig.store.find(VOLUME_UUID)).toMatchObject({ createdBy: 'node-a', state: { epoch: 1, run: 1 } })
   // The key is fixed: another one does not open it, also not by bringing itself.
   expect((await rig.welcomed({ key: Buffer.alloc(32, 1), epoch: 2 })).heard).toEqual(['REFUSED proof'])
   // And later HELLOs need not bring it.
@@ -86,6 +93,22 @@ test('too-many-volumes', async () => {
   await rig.welcomed()
   expect((await rig.welcomed({ volumeUuid: 'b'.repeat(32), volume: 'other' })).heard).toEqual(['REFUSED too-many'])
   expect((await rig.welcomed({ run: 2 })).heard).toEqual(['WELCOME'])
+})
+
+test('too-many-volumes-of-node', async () => {
+  const rig = await Rig.start({ limits: { volumesPerNodeMax: 2 } })
+  const hello = (digit: string) => ({ volumeUuid: digit.repeat(32), volume: `volume-${digit}` })
+  await rig.learned(new TestLog(1, 'b'.repeat(32)), hello('b'))
+  const unsaved = await rig.welcomed(hello('c'))
+  expect((await rig.welcomed(hello('d'))).heard).toEqual(['REFUSED too-many'])
+  expect((await rig.welcomed(hello('d'), 'node-b')).heard).toEqual(['WELCOME'])
+  // What was only named makes room when its connection goes, what was learned is there also after a restart.
+  unsaved.stream.destroy()
+  await settle()
+  await rig.learned(new TestLog(1, 'e'.repeat(32)), hello('e'))
+  const again = await Rig.over(rig.store, { limits: { volumesPerNodeMax: 2 } })
+  expect((await again.welcomed(hello('c'))).heard).toEqual(['REFUSED too-many'])
+  expect((await again.welcomed({ ...hello('b'), run: 2 })).heard).toEqual(['WELCOME'])
 })
 
 // Who may order what

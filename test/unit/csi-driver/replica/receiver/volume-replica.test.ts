@@ -45,21 +45,21 @@ describe('a newer HELLO', () => {
 
   test('a smaller run is refused also while the newer one is not yet durable', async () => {
     const rig = await Rig.start()
-    const old = await rig.welcomed()
+    const old = await rig.learned(new TestLog())
     rig.store.hold = true
     const third = rig.connect()
     third.hello({ run: 3 })
     const second = rig.connect()
     second.hello({ run: 2 })
     expect(second.heard).toEqual(['REFUSED run-old'])
-    expect(old.heard).toEqual(['WELCOME', 'REFUSED run-old'])
+    expect(old.heard).toEqual(['REFUSED run-old'])
     rig.store.complete()
     expect(third.heard).toEqual(['WELCOME'])
   })
 
   test('two that come together: the newer one is welcomed, the other one refused, each run durable in turn', async () => {
     const rig = await Rig.start()
-    await rig.welcomed()
+    await rig.learned(new TestLog())
     rig.store.hold = true
     const second = rig.connect()
     second.hello({ run: 2 })
@@ -83,14 +83,15 @@ describe('a newer HELLO', () => {
 
   test('one that goes before it is welcomed leaves room for the next', async () => {
     const rig = await Rig.start()
+    await rig.learned(new TestLog())
     rig.store.hold = true
     const gone = rig.connect()
-    gone.hello()
+    gone.hello({ run: 2 })
     gone.stream.destroy()
     await settle()
     const next = rig.connect()
-    next.hello()
-    rig.store.complete('create tank')
+    next.hello({ run: 3 })
+    rig.store.complete('update tank')
     rig.store.complete('update tank')
     expect(gone.heard).toEqual([])
     expect(next.heard).toEqual(['WELCOME'])
@@ -158,16 +159,28 @@ describe('order and durability', () => {
     expect(rig.store.orders.slice(-3)).toEqual(['append tank', 'trim tank', 'append tank'])
   })
 
-  test('the welcome comes after volume, promise and run are durable', async () => {
+  test('the welcome comes after promise and run are durable', async () => {
     const rig = await Rig.start()
+    await rig.learned(new TestLog())
     rig.store.hold = true
     const owner = rig.connect()
     owner.hello({ epoch: 4, run: 2 })
-    rig.store.complete('create tank')
     await settle()
     expect(owner.heard).toEqual([])
     rig.store.complete('update tank')
-    expect(owner.last('WELCOME')?.state).toEqual({ promise: 4, epoch: 4, run: 2, log: null })
+    expect(owner.last('WELCOME')?.state).toMatchObject({ promise: 4, epoch: 4, run: 2, log: { lastBatchSeq: 0 } })
+  })
+
+  test('the first LEARN is answered after the volume and its log are durable', async () => {
+    const rig = await Rig.start()
+    const owner = await rig.welcomed({ epoch: 4, run: 2 })
+    rig.store.hold = true
+    owner.send(new TestLog(4).learn())
+    rig.store.complete('create tank')
+    expect(owner.heard).toEqual(['WELCOME'])
+    rig.store.complete('learn tank')
+    expect(owner.heard).toEqual(['WELCOME', 'LEARNING'])
+    expect(rig.store.find(VOLUME_UUID)?.state).toMatchObject({ epoch: 4, run: 2, log: { lastBatchSeq: 0 } })
   })
 
   test('orders that wait are bounded: the stream stands still, and whoever floods it all the same is refused', async () => {
@@ -226,39 +239,74 @@ describe('a store that fails', () => {
     expect(rig.receiver.status().unwrittenBytes).toBe(0)
   })
 
-  test.each(['create tank', 'update tank'])('a failed %s refuses the engine', async (name) => {
+  test.each(['create tank', 'learn tank'])('a failed %s refuses the engine', async (name) => {
     const rig = await Rig.start()
     rig.store.fails = { name, error: new IoError('EIO', 'write failed') }
-    expect((await rig.welcomed()).heard).toEqual(['REFUSED io'])
+    const owner = await rig.welcomed()
+    owner.send(new TestLog().learn())
+    expect(owner.heard).toEqual(['WELCOME', 'REFUSED io'])
+  })
+
+  test('a failed update refuses the engine', async () => {
+    const rig = await Rig.start()
+    await rig.learned(new TestLog())
+    rig.store.fails = { name: 'update tank', error: new IoError('EIO', 'write failed') }
+    expect((await rig.welcomed({ run: 2 })).heard).toEqual(['REFUSED io'])
   })
 
   test('a volume that could not be made for want of room may be tried again, also with another key', async () => {
     const rig = await Rig.start()
     rig.store.fails = { name: 'create tank', error: new CacheError('full', 'CACHE_STORE_VOLUMES', 'no room') }
-    expect((await rig.welcomed()).heard).toEqual(['REFUSED full'])
+    const owner = await rig.welcomed()
+    owner.send(new TestLog().learn())
+    expect(owner.heard).toEqual(['WELCOME', 'REFUSED full'])
     expect((await rig.welcomed({ key: Buffer.alloc(32, 3) })).heard).toEqual(['WELCOME'])
   })
 
   test('a failed promise leaves no way back for the older engine', async () => {
     const rig = await Rig.start()
-    await rig.welcomed()
+    await rig.learned(new TestLog())
     rig.store.fails = { name: 'update tank', error: new IoError('EIO', 'write failed') }
     expect((await rig.welcomed({ epoch: 2, purpose: 'opener' })).heard).toEqual(['REFUSED io'])
     expect((await rig.welcomed()).heard).toEqual(['REFUSED io'])
   })
 })
 
-test('the first HELLO fixes the key, also while the volume is being made', async () => {
+test('the first LEARN fixes the key, also while the volume is being made', async () => {
   const rig = await Rig.start()
+  const first = await rig.welcomed()
   rig.store.hold = true
-  const first = rig.connect()
-  first.hello()
+  first.send(new TestLog().learn())
+  first.stream.destroy()
+  await settle()
   const thief = rig.connect('node-x')
   thief.hello({ key: Buffer.alloc(32, 9), epoch: 7 })
   expect(thief.heard).toEqual(['REFUSED proof'])
   rig.store.complete('create tank')
-  rig.store.complete('update tank')
-  expect(first.heard).toEqual(['WELCOME'])
+  rig.store.complete('learn tank')
+  expect(rig.store.find(VOLUME_UUID)?.state.log).not.toBeNull()
+})
+
+test('a HELLO alone leaves nothing: the next one may bring another key, and an opener finds nothing', async () => {
+  const rig = await Rig.start()
+  const first = await rig.welcomed()
+  expect((await rig.welcomed({ purpose: 'opener', epoch: 2 }, 'node-b')).heard).toEqual(['REFUSED not-held'])
+  first.send({ type: 'HEARTBEAT', number: 1 })
+  expect(first.heard).toEqual(['WELCOME', 'ALIVE'])
+  first.stream.destroy()
+  await settle()
+  expect((await rig.welcomed({ key: Buffer.alloc(32, 9) }, 'node-b')).heard).toEqual(['WELCOME'])
+  expect(rig.store.orders).toEqual([])
+})
+
+test('a volume that comes to be in another life of the store than its engine was told is met anew', async () => {
+  const rig = await Rig.start()
+  const owner = await rig.welcomed()
+  rig.store.incarnation = 2
+  owner.send(new TestLog().learn())
+  expect(owner.heard).toEqual(['WELCOME', 'REFUSED stopping'])
+  const again = await rig.welcomed()
+  expect(again.last('WELCOME')).toMatchObject({ incarnation: 2, state: { log: null } })
 })
 
 test('stopping refuses everybody and waits for what is in flight', async () => {

@@ -234,7 +234,7 @@ class FakeConnection {
     const key = store.volumeKey ?? message.volumeKey
     const isRight = key !== null && proofMatches(proof, key, stream.exporter(), volumeUuid)
     const { then, label } = table.helloDecision(
-      { purpose, epoch, run, proof: key === null ? 'no-key' : isRight ? 'right' : 'wrong', room: true },
+      { purpose, epoch, run, proof: key === null ? 'no-key' : isRight ? 'right' : 'wrong', room: 'there' },
       store.state,
     )
     if (typeof then !== 'string') return this.refuse(then.refuse, label)

@@ -51,6 +51,13 @@ test('a log is found again after a restart, batch by batch', async () => {
   expect(logOf(last)).toMatchObject({ lastBatchSeq: 13, tail: { batchSeq: 8 } })
 })
 
+test('who brought a volume is known after a restart', async () => {
+  const { storage, store } = await openStore(new TestStorage(bytesFor(4)))
+  const made = { volume: 'data', volumeUuid: VOLUME_UUID, volumeKey: Buffer.alloc(32), createdBy: 'node-a' }
+  await settled((done) => store.create(made, done))
+  expect(volumeIn((await openStore(storage.reborn())).store).createdBy).toBe('node-a')
+})
+
 test('a log that cannot be brought up is a lost one, and the other volumes are there', async () => {
   // Past what the wire lets through: the number of the next batch is no number of the format any more.
   const { storage, store } = await openStore(new TestStorage(bytesFor(16)))
@@ -227,7 +234,10 @@ describe('slots', () => {
   ])('a first writing that a crash cut short leaves %s', async (_, keeps, volumes) => {
     const { storage, store } = await openStore(new TestStorage(bytesFor(4)))
     storage.holdWrites = true
-    store.create({ volume: 'data', volumeUuid: VOLUME_UUID, volumeKey: Buffer.alloc(32) }, () => undefined)
+    store.create(
+      { volume: 'data', volumeUuid: VOLUME_UUID, volumeKey: Buffer.alloc(32), createdBy: 'node-a' },
+      () => undefined,
+    )
     const again = await openStore(storage.crash(keeps))
     expect(again.store.volumes()).toHaveLength(volumes)
     expect(again.store.incarnation).toBe(1)

@@ -177,7 +177,7 @@ export function failure(call: Call): Promise<Error> {
 
 export function createVolume(store: ReplicaStore, volumeUuid = VOLUME_UUID, volume = 'data'): Promise<StoredVolume> {
   return new Promise((resolve, reject) => {
-    store.create({ volume, volumeUuid, volumeKey: Buffer.alloc(32, 7) }, (error, created) => {
+    store.create({ volume, volumeUuid, volumeKey: Buffer.alloc(32, 7), createdBy: '' }, (error, created) => {
       if (created === null) reject(error ?? new Error('no volume'))
       else resolve(created)
     })

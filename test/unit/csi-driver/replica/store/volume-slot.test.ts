@@ -41,6 +41,7 @@ const SAMPLE: VolumeSlot = {
   volume: 'pvc-1',
   volumeUuid: '1'.repeat(32),
   volumeKey: Buffer.alloc(32, 9),
+  createdBy: 'node-a',
   incarnation: 2,
   promise: 6,
   epoch: 5,
