@@ -71,9 +71,10 @@ export function tooFewPeersText(
 
 function remedyFor(missing: ReplicaWish, absent: readonly Absent[]): string {
   const soon = 'A peer is being brought up to date; write-back returns by itself.'
-  if (absent.some(({ status }) => status === 'learning' || status === 'joined')) return soon
+  // Who was refused asks again now and then, which helps nobody by itself.
+  const comes = ['learning', 'joined', 'unstable']
+  if (absent.some(({ status, refusal }) => comes.includes(status) && refusal === undefined)) return soon
   const full = absent.filter(({ refusal }) => refusal === 'full' || refusal === 'too-many').map(({ node }) => node)
-  if (absent.some(({ status, refusal }) => status === 'unstable' && refusal === undefined)) return soon
   if (full.length > 0) return `Give the replica store of ${full.join(', ')} more space, or add another --peer.`
   const away = absent.filter(({ status }) => status === 'unreachable').map(({ node }) => node)
   if (away.length > 0)

@@ -46,7 +46,7 @@ const STATUS: Readonly<Record<PeerState, CandidateView['status']>> = {
   refused: 'refused',
 }
 
-/** Refusals of LEARN, which stand until the peer has joined. */
+/** Refusals for want of room, which stand until the store has begun to take the log. */
 const WANTS_SPACE: ReadonlySet<RefusalCode> = new Set<RefusalCode>(['full', 'too-many'])
 
 export class Membership {
@@ -209,6 +209,8 @@ export class Membership {
     const goesOn = before !== undefined && (before.status === 'unreachable') === (status === 'unreachable')
     const sinceMs = goesOn ? before.sinceMs : this.nowMs
     this.since.set(node, { status, sinceMs })
+    // It has answered LEARN: the room is there.
+    if (peer?.state === 'catching-up') this.refusals.delete(node)
     const joined = status === 'joined' && this.replicator.joinedMember(node) !== null
     const refusal = this.refusals.get(node)
     return {

@@ -3,6 +3,8 @@
 import fc from 'fast-check'
 import { choosePlaces, isComplete, tooFewPeersText } from '../../../../csi-driver/protocol/placement.ts'
 
+type Status = Parameters<typeof tooFewPeersText>[2][number]['status']
+
 const PLACES = [
   { node: 'a', domain: 'east' },
   { node: 'b', domain: 'west' },
@@ -41,7 +43,7 @@ test('every count is filled as far as there are places', () => {
 test('the text says what is missing and what to do', () => {
   const wish = { same: 1, other: 1, any: 0 }
   const missing = { same: 0, other: 1, any: 0 }
-  const text = (status: 'unreachable' | 'refused' | 'learning' | 'connected', refusal?: 'full') =>
+  const text = (status: Status, refusal?: 'full' | 'too-many') =>
     tooFewPeersText(wish, missing, [
       { node: 'd', domain: 'west', status, ...(refusal === undefined ? {} : { refusal }) },
     ])
@@ -50,7 +52,12 @@ test('the text says what is missing and what to do', () => {
     remedy: 'Start "forebay peer" on d, check the network to it, or add another --peer.',
   })
   expect(text('refused', 'full').message).toContain('d:refused-full')
-  expect(text('refused', 'full').remedy).toContain('more space')
+  // Also while it is connected again, or asks for the space once more.
+  for (const status of ['refused', 'unstable', 'connected', 'learning'] as const) {
+    expect(text(status, 'full').remedy).toBe('Give the replica store of d more space, or add another --peer.')
+    expect(text(status, 'too-many').remedy).toContain('more space')
+  }
+  expect(text('unstable').remedy).toContain('by itself')
   expect(text('learning').remedy).toContain('by itself')
   expect(tooFewPeersText(wish, missing, []).remedy).toBe(
     'Add a --peer in another fault domain, or ask for fewer --replicas.',

@@ -2,6 +2,7 @@
 // by another node with everything that was acknowledged.
 import type { Volume } from '../../../../../csi-driver/engine/volume.ts'
 import { ask, aRead, aWrite, contentOf, during } from '../harness.ts'
+import { createVolume, learn, settled } from '../../replica/store/store-kit.ts'
 import { TestCluster } from './cluster-kit.ts'
 
 test('a volume with one replica fills a peer, then writes back, and waits for it', async () => {
@@ -94,6 +95,26 @@ describe('a peer that is lost', () => {
     expect(volume.members()).toHaveLength(2)
     expect(volume.status().phase).toBe('WriteBack')
   })
+})
+
+test('a store that has no room is named until it takes the log', async () => {
+  const cluster = new TestCluster()
+  await cluster.startPeers('node-2')
+  const { capacityBytes } = cluster.receiver('node-2').status()
+  const { store } = cluster.peer('node-2')
+  if (store === null) throw new Error('the store is open')
+  const other = await createVolume(store, '7'.repeat(32), 'other')
+  await learn(other, { logBytes: Math.floor(0.47 * capacityBytes) })
+  const volume = await cluster.open('node-1', 1)
+  for (let seconds = 0; seconds < 60; seconds += 1) {
+    // oxlint-disable-next-line eslint/no-await-in-loop -- in every state of its connection
+    await cluster.time.advance(1000)
+    if (seconds > 5)
+      expect(volume.status().reason).toMatch(/node-2:[a-z]+-full.* Give the replica store of node-2 more space/)
+  }
+  await settled((done) => other.discard(done))
+  await cluster.time.advance(400_000)
+  expect(volume.status()).toMatchObject({ phase: 'WriteBack' })
 })
 
 test('a register that is not mounted for a moment holds the change up, and the volume goes on when it is back', async () => {
