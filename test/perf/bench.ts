@@ -7,6 +7,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { cpus, hostname, release, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import { measureCompression } from './compression.ts'
 import { markdownOf } from './markdown.ts'
 import { measurePeerKill } from './peer-kill.ts'
 import { measurePgbench } from './pgbench.ts'
@@ -23,6 +24,7 @@ const PARTS: readonly (readonly [string, (scaffold: Scaffold) => Promise<PartRes
   ['peer-kill', measurePeerKill],
   ['takeover', measureTakeover],
   ['pgbench', measurePgbench],
+  ['compression', measureCompression],
 ]
 
 function say(text: string): void {

@@ -2,12 +2,7 @@
 // key, and that what is written to be compressed is as compressible as its name says.
 import { zstdCompressSync } from 'node:zlib'
 import { PAYLOAD_KINDS, payloadsOf } from './compression-payloads.ts'
-import {
-  compressionFigures,
-  compressionMarkdown,
-  compressionRows,
-  type CompressionSample,
-} from './compression-report.ts'
+import { compressionPart, compressionRows, type CompressionSample } from './compression-report.ts'
 
 const sample = (fields: Partial<CompressionSample>): CompressionSample => ({
   round: 1,
@@ -48,15 +43,15 @@ test('one row per link, payload and size; ratios of medians with their spread ov
 })
 
 test('the gain is that of compressible payloads at 1 Gbit/s, the least that of all', () => {
-  const figures = compressionFigures(compressionRows(SAMPLES), '1 Gbit/s')
-  expect(figures).toEqual({ compressionGain1G: 2.1, compressionGainLeast: 0.98, compressionCpu: 0.8 })
+  const { ratios } = compressionPart(compressionRows(SAMPLES), '1 Gbit/s')
+  expect(ratios).toEqual({ compressionGain1G: 2.1, compressionGainLeast: 0.98, compressionCpu: 0.8 })
 })
 
 test('the table has a line for each row', () => {
-  const lines = compressionMarkdown(compressionRows(SAMPLES)).trimEnd().split('\n')
-  expect(lines).toHaveLength(5)
-  expect(lines[2]).toBe(
-    '| 1 Gbit/s | log | 64 KiB | 20 % | 100 → 210 | 2.10 (2.00–2.50) | 500 → 500 | 200 → 160 | 0.80 (0.75–1.25) |',
+  const lines = compressionPart(compressionRows(SAMPLES), '1 Gbit/s').tables?.[0]?.lines
+  expect(lines).toHaveLength(3)
+  expect(lines?.[0]?.join(' | ')).toBe(
+    '1 Gbit/s | log | 64 KiB | 20 % | 100 → 210 | 2.10 (2.00–2.50) | 500 → 500 | 200 → 160 | 0.80 (0.75–1.25)',
   )
 })
 

@@ -1,7 +1,7 @@
-// From samples of compression to its table and the two figures of `make bench`: pure arithmetic. A gain is the ratio of
+// From samples of compression to its table and figures of `make bench`: pure arithmetic. A gain is the ratio of
 // medians; its spread is that of the ratio round by round, which is fair because the modes take turns within a round.
 import type { PayloadKind } from './compression-payloads.ts'
-import { median, type Spread, spreadOf } from './report.ts'
+import { median, type PartResult, type Spread, spreadOf, type Table } from './report.ts'
 
 export type CompressionMode = 'auto' | 'off'
 
@@ -31,15 +31,6 @@ export interface CompressionRow {
   readonly gain: Spread
   /** CPU per batch, auto over off. */
   readonly cpu: Spread
-}
-
-export interface CompressionFigures {
-  /** Throughput auto/off at 1 Gbit/s with compressible data: the median over payloads and sizes. */
-  readonly compressionGain1G: number
-  /** Least gain with any data on any link; wanted: 0.97. */
-  readonly compressionGainLeast: number
-  /** CPU per write auto/off where it compresses: beside compressionGain1G. */
-  readonly compressionCpu: number
 }
 
 function medianSample(samples: readonly CompressionSample[]): CompressionSample {
@@ -85,13 +76,20 @@ export function compressionRows(samples: readonly CompressionSample[]): Compress
   })
 }
 
-/** `link`: title of the one of 1 Gbit/s. */
-export function compressionFigures(rows: readonly CompressionRow[], link: string): CompressionFigures {
+/**
+ * `link`: title of the one of 1 Gbit/s. compressionGain1G and compressionCpu are medians over payloads and sizes that can
+ * be compressed; compressionGainLeast is the worst of everything.
+ */
+export function compressionPart(rows: readonly CompressionRow[], link: string): PartResult {
   const compressible = rows.filter((row) => row.link === link && row.payload !== 'noise')
   return {
-    compressionGain1G: median(compressible.map(({ gain }) => gain.median)),
-    compressionGainLeast: Math.min(...rows.map(({ gain }) => gain.median)),
-    compressionCpu: median(compressible.map(({ cpu }) => cpu.median)),
+    ratios: {
+      compressionGain1G: median(compressible.map(({ gain }) => gain.median)),
+      compressionGainLeast: Math.min(...rows.map(({ gain }) => gain.median)),
+      compressionCpu: median(compressible.map(({ cpu }) => cpu.median)),
+    },
+    ratioSpreads: {},
+    tables: [tableOf(rows)],
   }
 }
 
@@ -99,27 +97,14 @@ const ratio = ({ median: middle, min, max }: Spread): string =>
   `${middle.toFixed(2)} (${min.toFixed(2)}–${max.toFixed(2)})`
 const pair = (off: number, auto: number): string => `${off.toFixed(0)} → ${auto.toFixed(0)}`
 
-export function compressionMarkdown(rows: readonly CompressionRow[]): string {
-  const head = [
-    '| link | payload | batch | sent | MB/s off → auto | gain | p50 µs off → auto | CPU µs off → auto | CPU |',
-    '|---|---|---|---|---|---|---|---|---|',
-  ]
-  const lines = rows.map(({ link, payload, batchBytes, off, auto, gain, cpu }) =>
-    [
-      '',
-      link,
-      payload,
-      `${batchBytes / 1024} KiB`,
-      `${Math.round(auto.sentShare * 100)} %`,
-      pair(off.megabytesPerSecond, auto.megabytesPerSecond),
-      ratio(gain),
-      pair(off.p50Micros, auto.p50Micros),
-      pair(off.cpuMicros, auto.cpuMicros),
-      ratio(cpu),
-      '',
-    ]
-      .join(' | ')
-      .trim(),
-  )
-  return `${[...head, ...lines].join('\n')}\n`
+function tableOf(rows: readonly CompressionRow[]): Table {
+  return {
+    title: 'Compression off → auto, one batch in flight over TLS',
+    columns: ['link', 'payload', 'batch', 'sent', 'MB/s', 'gain', 'p50 µs', 'CPU µs', 'CPU'],
+    lines: rows.map(({ link, payload, batchBytes, off, auto, gain, cpu }) => [
+      ...[link, payload, `${batchBytes / 1024} KiB`, `${Math.round(auto.sentShare * 100)} %`],
+      ...[pair(off.megabytesPerSecond, auto.megabytesPerSecond), ratio(gain)],
+      ...[pair(off.p50Micros, auto.p50Micros), pair(off.cpuMicros, auto.cpuMicros), ratio(cpu)],
+    ]),
+  }
 }

@@ -1,10 +1,7 @@
 // What adaptive compression gains and costs: batches over TLS between two network namespaces with a wire of 1 and of
-// 10 Gbit/s between them, compression auto and off in turns. Prints a table and the figures of `make bench`.
-//
-//     node test/perf/compression.ts [--quick]       root; without it both ends share the loopback
-//
-// The sender keeps one batch in flight and its peer answers from memory: the wire and the compression are measured, not
-// an engine. docs/decisions/0008-compression.md says what came of it.
+// 10 Gbit/s between them, compression auto and off in turns. The sender keeps one batch in flight and its peer answers
+// from memory: the wire and the compression are measured, not an engine. docs/decisions/0008-compression.md says what
+// came of it.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFile } from 'node:fs/promises'
@@ -12,25 +9,17 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PAYLOAD_KINDS } from './compression-payloads.ts'
 import type { CompressionPlan } from './compression-peers.ts'
-import {
-  compressionFigures,
-  type CompressionFigures,
-  compressionMarkdown,
-  type CompressionRow,
-  compressionRows,
-  type CompressionSample,
-} from './compression-report.ts'
+import { compressionPart, compressionRows, type CompressionSample } from './compression-report.ts'
 import { runProgram } from './fio.ts'
 import { GBIT_1, GBIT_10, LimitedLink, type LinkedHosts, type LinkSpeed, LOOPBACK } from './limited-link.ts'
-import { Scaffold } from './scaffold.ts'
+import type { PartResult } from './report.ts'
+import { SCALE } from './scale.ts'
+import type { Scaffold } from './scaffold.ts'
 
 const PEERS = fileURLToPath(new URL('compression-peers.ts', import.meta.url))
 const NODE = [process.execPath, '--disable-warning=ExperimentalWarning']
 const PORT = '7419'
 const KIB = 1024
-/** As in bench.ts. */
-const PATIENCE_SECONDS = Number(process.env['FOREBAY_BENCH_PATIENCE_SECONDS'] ?? 60)
-
 /** A certificate that is its own CA: both ends are ours. */
 async function credentials(scaffold: Scaffold): Promise<string> {
   const directory = await scaffold.memoryDirectory()
@@ -72,13 +61,8 @@ async function measureLink(
     .map((line) => JSON.parse(line) as CompressionSample)
 }
 
-export interface CompressionResults {
-  readonly rows: readonly CompressionRow[]
-  readonly figures: CompressionFigures
-}
-
-/** Both links, or the loopback without root. `isQuick`: one short round, to see that it works. */
-export async function measureCompression(scaffold: Scaffold, isQuick: boolean): Promise<CompressionResults> {
+/** Both links; without root the loopback, to see that it works. */
+export async function measureCompression(scaffold: Scaffold): Promise<PartResult> {
   const isRoot = process.getuid?.() === 0
   const speeds: readonly (LinkSpeed | null)[] = isRoot ? [GBIT_1, GBIT_10] : [null]
   const samples: CompressionSample[] = []
@@ -87,31 +71,14 @@ export async function measureCompression(scaffold: Scaffold, isQuick: boolean): 
       link: speed?.title ?? 'loopback',
       payloads: PAYLOAD_KINDS,
       batchBytes: [4 * KIB, 64 * KIB, 1024 * KIB],
-      rounds: isQuick ? 1 : 9,
-      secondsPerSample: isQuick ? 0.3 : 0.6,
-      patienceSeconds: isQuick ? 0 : PATIENCE_SECONDS,
+      rounds: SCALE.isQuick ? 1 : 9,
+      secondsPerSample: SCALE.isQuick ? 0.3 : 0.6,
+      patienceSeconds: SCALE.patienceSeconds,
     }
     // oxlint-disable-next-line eslint/no-await-in-loop -- one link after the other
     const hosts = speed === null ? LOOPBACK : await LimitedLink.open(scaffold, speed)
     // oxlint-disable-next-line eslint/no-await-in-loop -- one link after the other
     samples.push(...(await measureLink(scaffold, hosts, plan)))
   }
-  const rows = compressionRows(samples)
-  return { rows, figures: compressionFigures(rows, isRoot ? GBIT_1.title : 'loopback') }
+  return compressionPart(compressionRows(samples), isRoot ? GBIT_1.title : 'loopback')
 }
-
-async function main(isQuick: boolean): Promise<void> {
-  const scaffold = new Scaffold()
-  try {
-    const { rows, figures } = await measureCompression(scaffold, isQuick)
-    process.stdout.write(compressionMarkdown(rows))
-    for (const [key, figure] of Object.entries(figures)) process.stdout.write(`${key} ${Number(figure).toFixed(3)}\n`)
-  } catch (error) {
-    process.exitCode = scaffold.signal.aborted ? 130 : 1
-    process.stderr.write(`compression: ${error instanceof Error ? error.message : String(error)}\n`)
-  } finally {
-    if (!(await scaffold.takeDown())) process.exitCode = 1
-  }
-}
-
-if (import.meta.main) await main(process.argv.includes('--quick'))

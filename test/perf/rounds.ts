@@ -5,7 +5,7 @@ import { copyFile, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { ExtentIndex } from '../../csi-driver/engine/index/extent-index.ts'
 import { ReadCache } from '../../csi-driver/engine/read-cache/read-cache.ts'
-import { Copies } from './copies.ts'
+import { Copies, type Peer, peerResidentMiB } from './copies.ts'
 import { type FioJob, runFio } from './fio.ts'
 import { ForebayVolume, type VolumeOptions } from './forebay-volume.ts'
 import { Patience } from './quiet.ts'
@@ -48,6 +48,7 @@ interface Stage {
   readonly subjects: readonly Subject[]
   readonly volumes: ReadonlyMap<SubjectName, ForebayVolume>
   readonly tls: TlsRoundTrip
+  readonly peer: Peer
 }
 
 function say(text: string): void {
@@ -98,14 +99,17 @@ async function startVolume(scaffold: Scaffold, { disk, memory, image }: Places, 
 }
 
 /** Its peer's store is on the same disk as its cache, so that both are written for each batch. */
-async function replicatedPlan(scaffold: Scaffold, { disk }: Places): Promise<[Plan, TlsRoundTrip]> {
+async function replicatedPlan(
+  scaffold: Scaffold,
+  { disk }: Places,
+): Promise<Pick<Stage, 'tls' | 'peer'> & { readonly plan: Plan }> {
   const copies = await Copies.make(scaffold, disk, [OWNER, PEER])
   const tls = await TlsRoundTrip.open(scaffold, copies.tlsDirectory(PEER))
   const sizeMiB = Math.ceil(replicatedCacheMiB * STORE_PER_CACHE)
   const peer = await copies.startPeer({ node: PEER, directory: disk, resource: 'flash', sizeMiB })
   const flags = copies.volumeFlags(OWNER, [peer])
   const title = 'Forebay, flash, with a copy on flash'
-  return [{ name: 'replicated', resource: 'flash', title, cacheMiB: replicatedCacheMiB, flags }, tls]
+  return { plan: { name: 'replicated', resource: 'flash', title, cacheMiB: replicatedCacheMiB, flags }, tls, peer }
 }
 
 async function setUp(scaffold: Scaffold): Promise<Stage> {
@@ -125,7 +129,7 @@ async function setUp(scaffold: Scaffold): Promise<Stage> {
     await slowDisk(scaffold, DATA_BYTES),
   ]
   const places = { disk, memory, image }
-  const [replicated, tls] = await replicatedPlan(scaffold, places)
+  const { plan: replicated, tls, peer } = await replicatedPlan(scaffold, places)
   const volumes = new Map<SubjectName, ForebayVolume>()
   for (const plan of [...LOCAL_PLANS, replicated]) {
     const { name, title, busyPollMicros = 0 } = plan
@@ -140,7 +144,7 @@ async function setUp(scaffold: Scaffold): Promise<Stage> {
   }
   const title = 'round trip of TLS 1.3 on the loopback, 4 KiB there'
   subjects.push({ name: 'tlsRoundTrip', title, target: '', serverPid: null, busyPollMicros: 0 })
-  return { subjects, volumes, tls }
+  return { subjects, volumes, tls, peer }
 }
 
 function jobOf(subject: Subject, { direction, queueDepth }: Workload): FioJob {
@@ -237,7 +241,8 @@ export async function measureRounds(scaffold: Scaffold): Promise<PartResult> {
   const stage = await setUp(scaffold)
   const samples = await runRounds(scaffold, stage)
   const flash = stage.volumes.get('flash')
-  const absolutes = flash === undefined ? {} : await absolutesOf(flash)
+  const peerRssMiB = await peerResidentMiB(stage.peer)
+  const absolutes = flash === undefined ? {} : { ...(await absolutesOf(flash)), peerRssMiB }
   const { ratios, ratioSpreads } = ratiosOf(samples, RATIO_RULES)
   return { ratios: { ...ratios, ...absolutes }, ratioSpreads, rows: rowsOf(samples) }
 }

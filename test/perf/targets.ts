@@ -103,6 +103,7 @@ export const RATIO_RULES: readonly RatioRule[] = [
 export const ABSOLUTE_TARGETS: readonly Target[] = [
   { key: 'engineRssMiB', meaning: 'resident engine without its index, MiB', bound: 'at most', value: 90 },
   { key: 'holderRssMiB', meaning: 'resident holder, MiB', bound: 'at most', value: 2 },
+  { key: 'peerRssMiB', meaning: 'resident replica store after the load, MiB', bound: 'at most', value: 100 },
   { key: 'bytesPerCachedBlock', meaning: 'index per cached 4 KiB block, bytes', bound: 'at most', value: 32 },
 ]
 
@@ -151,6 +152,24 @@ export const PART_TARGETS: readonly Target[] = [
     meaning: 'pgbench, write-back with a copy: TPS / raw 2 ms disk',
     bound: 'at least',
     value: 5,
+  },
+  {
+    key: 'compressionGain1G',
+    meaning: 'compression auto / off, 1 Gbit/s, compressible data: throughput',
+    bound: 'none',
+    value: 1,
+  },
+  {
+    key: 'compressionGainLeast',
+    meaning: 'the same with any data on any link, the worst: throughput',
+    bound: 'at least',
+    value: 0.97,
+  },
+  {
+    key: 'compressionCpu',
+    meaning: 'the same with compressible data: CPU of the sender per write',
+    bound: 'none',
+    value: 1,
   },
 ]
 
