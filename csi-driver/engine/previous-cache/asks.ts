@@ -13,6 +13,8 @@ export interface Ask {
   readonly count: number
   readonly askedMs: Ms
   readonly deadlineMs: Ms
+  /** As a read is, so that its time says what one costs. */
+  readonly isTimed: boolean
   /** Null: nobody waits for the data, which are only measured and compared. */
   read: MissRead | null
   /** Hashes of what the backing has, of whole blocks by their number within the question; null before it has answered. */

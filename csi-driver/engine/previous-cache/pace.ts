@@ -3,7 +3,7 @@
 // Numbers in, answers out: no clock, no I/O.
 import type { Ms } from '../../../base/units.ts'
 
-/** Weight of one measurement. */
+/** Least weight of one measurement; the first ones count alike, since the very first is seldom a good one. */
 const LATENCY_WEIGHT = 1 / 16
 const SHARE_WEIGHT = 1 / 128
 /** Begun to be asked only where it saves this share of the backing's time; stopped where it saves nothing. */
@@ -14,6 +14,8 @@ const LIMIT_MAX_MS: Ms = 100
 /** So many questions are asked before it is believed that they are in vain. */
 const WARM_ASKS_MIN = 512
 const WARM_HIT_SHARE = 0.05
+/** One read in so many is measured at both. While it is not used, that is the only way to learn that it has become faster. */
+const PROBE_EVERY = { faster: 32, slower: 8 }
 /** Questions compared with the backing before an answer is used. */
 const TRIAL_ANSWERS = 8
 
@@ -24,18 +26,20 @@ export class Pace {
   /** Of the questions, those that were answered with everything that they asked for. */
   hitShare = 1
   asks = 0
+  private backings = 0
   private compared = 0
   private using = false
 
   notePrevious(tookMs: Ms, hit: boolean): void {
-    this.previousMs = average(this.previousMs, tookMs)
-    this.hitShare += ((hit ? 1 : 0) - this.hitShare) * SHARE_WEIGHT
     this.asks += 1
+    this.previousMs = average(this.previousMs, tookMs, this.asks)
+    this.hitShare += ((hit ? 1 : 0) - this.hitShare) * SHARE_WEIGHT
     this.choose()
   }
 
   noteBacking(tookMs: Ms): void {
-    this.backingMs = average(this.backingMs, tookMs)
+    this.backings += 1
+    this.backingMs = average(this.backingMs, tookMs, this.backings)
     this.choose()
   }
 
@@ -51,6 +55,10 @@ export class Pace {
   /** A question saves time on the average, the vain ones counted. */
   get isFaster(): boolean {
     return this.using
+  }
+
+  get probeEvery(): number {
+    return this.using ? PROBE_EVERY.faster : PROBE_EVERY.slower
   }
 
   get limitMs(): Ms {
@@ -70,6 +78,6 @@ export class Pace {
   }
 }
 
-function average(before: Ms | null, tookMs: Ms): Ms {
-  return before === null ? tookMs : before + (tookMs - before) * LATENCY_WEIGHT
+function average(before: Ms | null, tookMs: Ms, count: number): Ms {
+  return before === null ? tookMs : before + (tookMs - before) * Math.max(LATENCY_WEIGHT, 1 / count)
 }

@@ -29,8 +29,6 @@ import { SOURCE_ROWS } from './source-table.ts'
 import { WrittenBlocks } from './written-blocks.ts'
 
 const AGE_MAX_MS: Ms = 10 * 60_000
-/** One read in so many is measured at both, and compared. */
-const PROBE_EVERY = 32
 
 export interface PreviousCachePorts {
   readonly network: PeerNetwork
@@ -100,10 +98,10 @@ export class PreviousCache implements PreviousSource {
       size: fits ? 'fits' : 'large',
       room: this.asks.hasRoom,
       pace: this.pace.isFaster ? 'faster' : 'slower',
-      probe: this.reads % PROBE_EVERY === 0,
+      probe: this.reads % this.pace.probeEvery === 0,
     })
     if (then === 'backing') this.readBacking(read, null)
-    else this.ask(link, read, { firstBlock, count, both: then === 'both' })
+    else this.ask(link, read, { firstBlock, count, both: then === 'both', isTimed: true })
   }
 
   stop(): void {
@@ -136,15 +134,19 @@ export class PreviousCache implements PreviousSource {
       const buffer = this.ports.memory.allocate(length)
       const firstBlock = position / BLOCK_BYTES
       const read = { buffer, start: 0, length, position, done: () => {} }
-      this.ask(link, read, { firstBlock, count: length / BLOCK_BYTES, both: true })
+      this.ask(link, read, { firstBlock, count: length / BLOCK_BYTES, both: true, isTimed: false })
     }
   }
 
-  private ask(link: CacheLink, read: MissRead, asked: { firstBlock: number; count: number; both: boolean }): void {
-    const { firstBlock, count, both } = asked
+  private ask(
+    link: CacheLink,
+    read: MissRead,
+    asked: Pick<Ask, 'firstBlock' | 'count' | 'isTimed'> & { readonly both: boolean },
+  ): void {
+    const { firstBlock, count, both, isTimed } = asked
     const askedMs = this.ports.clock.monotonicMs()
     const deadlineMs = askedMs + this.pace.limitMs
-    const ask = this.asks.add({ firstBlock, count, askedMs, deadlineMs, read: both ? null : read })
+    const ask = this.asks.add({ firstBlock, count, isTimed, askedMs, deadlineMs, read: both ? null : read })
     if (both) this.readBacking(read, ask)
     else this.watchOverdue()
     link.read(ask.number, firstBlock, count)
@@ -155,7 +157,7 @@ export class PreviousCache implements PreviousSource {
     const begunMs = this.ports.clock.monotonicMs()
     const { buffer, start, length, position } = read
     this.ports.backing.read(buffer, start, length, position, (error) => {
-      this.pace.noteBacking(this.ports.clock.monotonicMs() - begunMs)
+      if (ask?.isTimed !== false) this.pace.noteBacking(this.ports.clock.monotonicMs() - begunMs)
       // Before the read is answered: its buffer is not ours afterwards.
       if (error === null && ask !== null) this.backingSaid(ask, read)
       read.done(error)
@@ -174,7 +176,9 @@ export class PreviousCache implements PreviousSource {
     const isWhole = !hashes.includes(null)
     // A question costs no more than its limit, however late the answer is.
     const nowMs = this.ports.clock.monotonicMs()
-    this.pace.notePrevious(Math.min(nowMs, ask.deadlineMs) - ask.askedMs, isWhole && nowMs <= ask.deadlineMs)
+    if (ask.isTimed) {
+      this.pace.notePrevious(Math.min(nowMs, ask.deadlineMs) - ask.askedMs, isWhole && nowMs <= ask.deadlineMs)
+    }
     const { read } = ask
     ask.read = null
     if (read === null) {

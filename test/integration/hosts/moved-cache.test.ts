@@ -76,9 +76,8 @@ onKernel('reads of the new owner come from the old node, until one of the two st
   await check(second, 2 * MIB, 2 * MIB, 'old')
   const { previousCache } = await second.status()
   expect(previousCache).toMatchObject({ state: 'open', node: 'a', reason: null })
-  expect(previousCache?.hits).toBeGreaterThan(300)
+  expect(previousCache?.hits).toBeGreaterThan(100)
   expect(previousCache?.bytes).toBe((previousCache?.hits ?? 0) * 4096)
-  expect(previousCache?.latencyMs).toBeLessThan(previousCache?.backingLatencyMs ?? 0)
   const [served] = await cachesAt(a)
   expect(served).toMatchObject({ reader: true, badBlocks: 0 })
 

@@ -44,6 +44,18 @@ test('once begun it goes on until nothing is saved', () => {
   expect(pace.isFaster).toBe(false)
 })
 
+test('a slow first measurement is soon forgotten', () => {
+  const pace = new Pace()
+  pace.noteBacking(5)
+  pace.notePrevious(30, true)
+  for (let i = 0; i < 11; i += 1) pace.notePrevious(1, true)
+  expect(pace.isFaster).toBe(true)
+})
+
+test('it is measured more often while it is not used', () => {
+  expect([paced(10, 1).probeEvery, paced(1, 10).probeEvery]).toEqual([8, 32])
+})
+
 test('questions in vain cost their time', () => {
   const pace = paced(1, 5)
   for (let i = 0; i < 1000 && pace.isFaster; i += 1) pace.notePrevious(1, false)
