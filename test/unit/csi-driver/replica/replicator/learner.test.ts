@@ -197,4 +197,16 @@ describe('a learner', () => {
     expect(one.kinds()).not.toContain('learner-failed')
     expect(one.replicator.peers().map(({ state }) => state)).toEqual(['member', 'candidate'])
   })
+
+  test('is forgotten while a batch is read for it', async () => {
+    const one = await owner(['a'], ['b'], 50)
+    one.log.readMs = 20
+    one.replicator.learn('b')
+    expect(await one.until(() => one.log.reads > 0, 2000)).toBe(true)
+    one.replicator.forget('b')
+    await one.run(200)
+    expect(one.log.reads).toBe(1)
+    expect(one.store('b').held).toEqual([])
+    expect(one.replicator.peers().map(({ state }) => state)).toEqual(['member', 'candidate'])
+  })
 })
