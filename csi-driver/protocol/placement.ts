@@ -64,7 +64,7 @@ export function tooFewPeersText(
     ({ node, status, refusal }) => `${node}:${refusal === undefined ? status : `${status}-${refusal}`}`,
   )
   return {
-    message: `too few peers for ${wanted} replicas: missing ${parts.join(', ')} peers=${states.join(',') || 'none'}`,
+    message: `too few peers for ${wanted} ${wanted === 1 ? 'replica' : 'replicas'}: missing ${parts.join(', ')} peers=${states.join(',') || 'none'}`,
     remedy: remedyFor(missing, absent),
   }
 }

@@ -153,7 +153,7 @@ onKernel('owner and copy lose their power together: the node of the copy takes o
   // Without any other host there is no write-back, and it says why.
   const { effectiveWritePolicy, reason } = await second.status()
   expect(effectiveWritePolicy).toBe('write-through')
-  expect(reason).toMatch(/too few peers for 1 replicas/)
+  expect(reason).toMatch(/too few peers for 1 replica/)
   await a.boot()
   await a.startPeer()
   await second.untilCopiesOn('a', 'b')

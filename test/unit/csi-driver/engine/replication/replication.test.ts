@@ -57,7 +57,7 @@ describe('a peer that is lost', () => {
     expect(pending.result).toBe(0)
     expect(volume.members().map(({ node }) => node)).toEqual(['node-1'])
     expect(volume.status()).toMatchObject({ phase: 'WriteThrough', dirtyBytes: 0 })
-    expect(volume.status().reason).toContain('too few peers for 1 replicas')
+    expect(volume.status().reason).toContain('too few peers for 1 replica')
     expect(cluster.shared.backing.bytes.subarray(4096, 8192).equals(Buffer.alloc(4096, 2))).toBe(true)
     await cluster.startPeers('node-2')
     await cluster.time.advance(30_000)
