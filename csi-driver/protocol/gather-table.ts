@@ -62,6 +62,8 @@ export interface GatherInput {
   /** Is the wait of 8.4 over for every node whose engine may still run (revokeDecision)? */
   readonly revoked: boolean
   readonly lossAccepted: boolean
+  /** Somebody who did not answer may answer a moment later, and there is time left for that. */
+  readonly mayAskAgain?: boolean
 }
 
 export interface Candidate {
@@ -85,6 +87,8 @@ export type GatherStep = { readonly label: string } & (
   | { readonly step: 'start-empty' }
   /** Like start-empty, but what was dirty is given up, as the user said. */
   | { readonly step: 'give-up' }
+  /** Before `blocked` is said: those that did not answer are asked once more. */
+  | { readonly step: 'ask-again' }
   | Blocked
 )
 
@@ -99,6 +103,11 @@ export interface Blocked {
 }
 
 export function gatherStep(input: GatherInput, tables: GatherTables = GATHER_TABLES): GatherStep {
+  const step = firstStep(input, tables)
+  return step.step === 'blocked' && input.mayAskAgain === true ? { label: step.label, step: 'ask-again' } : step
+}
+
+function firstStep(input: GatherInput, tables: GatherTables): GatherStep {
   const { unfenced } = input.record
   for (const entry of unfenced) {
     const { label, then } = fenceAction(input, entry, 'may-run', tables)

@@ -2,6 +2,7 @@
 // own, or knows that there is nothing to hold: every older engine fenced, the stores sealed, the newest log found.
 import { assert } from '../../../base/assert.ts'
 import { CacheError, IoError } from '../../../base/errors.ts'
+import type { Ms } from '../../../base/units.ts'
 import {
   type FenceProof,
   type GatherInput,
@@ -16,7 +17,14 @@ import type { StoredLog } from '../../protocol/stored-log.ts'
 import { type Member, type RegisterRecord, sameMember, type Unfenced } from '../../register/record.ts'
 import { promotePending } from '../../journal/journal.ts'
 import type { OpeningParts } from './opening-parts.ts'
-import type { OtherCopies, OtherCopy } from './other-copies.ts'
+import type { OtherCopies, OtherCopy, Sealing } from './other-copies.ts'
+
+/**
+ * Before a volume is said to be blocked, a store that does not answer is asked again for so long: its process may be
+ * starting, or its host be busy.
+ */
+export const ASK_AGAIN_MS: Ms = 10_000
+const ASK_AGAIN_PAUSE_MS: Ms = 1_000
 
 /** lost: a newer claim was faster. */
 export type Gathered = 'own' | 'copied' | 'empty' | 'given-up' | 'lost'
@@ -27,6 +35,8 @@ export class Gathering {
   private readonly proofs: FenceProof[] = []
   private readonly damaged = new Set<string>()
   private contacted = false
+  /** When asking again ends; null: nobody was asked again. */
+  private againUntilMs: Ms | null = null
   /** The own log was found damaged before the claim. */
   ownDamaged = false
   /** The user has given up what is dirty: nothing is gathered, whoever holds it. */
@@ -65,6 +75,9 @@ export class Gathering {
         const { code, message, remedy } = needOffText(settings.volume, step.entries)
         throw new CacheError('invalid', code, message, { remedy })
       }
+      case 'ask-again':
+        await this.askAgain()
+        return null
       case 'blocked': {
         const { code, message, remedy } = blockedText(step, { volume: settings.volume, ...settings.atStake })
         throw new CacheError('corrupt', code, message, { remedy })
@@ -100,6 +113,7 @@ export class Gathering {
       // the fence stops its reads as well (EngineCore.mayReadCache): there is nothing to revoke (docs/decisions/0007).
       revoked: true,
       lossAccepted: this.discards || settings.acceptDataLoss === settings.volume,
+      mayAskAgain: this.mayAskAgain,
     }
   }
 
@@ -140,9 +154,29 @@ export class Gathering {
     const others = this.parts.othersOf(this.record)
     for (const member of others.filter(isOff)) this.others.skip(member)
     const members = others.filter((member) => !isOff(member))
-    const seal = { predecessorOff: predecessorOff({ record: this.record, proofs: this.proofs }) }
-    await this.others.contact(this.record, { members, purpose: 'opener', run: 0, seal })
+    await this.others.contact(this.record, { members, purpose: 'opener', run: 0, seal: this.sealing })
     this.contacted = true
+  }
+
+  private get sealing(): Sealing {
+    return { predecessorOff: predecessorOff({ record: this.record, proofs: this.proofs }) }
+  }
+
+  private get mayAskAgain(): boolean {
+    const { againUntilMs } = this
+    const isTime = againUntilMs === null || this.parts.ports.clock.monotonicMs() < againUntilMs
+    return isTime && this.others.missedNodes.length > 0
+  }
+
+  private async askAgain(): Promise<void> {
+    const { clock, timers, log } = this.parts.ports
+    if (this.againUntilMs === null) {
+      this.againUntilMs = clock.monotonicMs() + ASK_AGAIN_MS
+      const nodes = this.others.missedNodes.join(',')
+      log.event('engine.open.asking_again', { nodes, limitMs: ASK_AGAIN_MS }, 'warning')
+    }
+    await new Promise<void>((resolve) => void timers.after(ASK_AGAIN_PAUSE_MS, resolve))
+    await this.others.contactMissed(this.record, this.sealing)
   }
 
   private async removeEntry(entry: Unfenced, evidence: FenceProof['evidence']): Promise<'lost' | null> {

@@ -32,7 +32,11 @@ export class OtherCopies {
   private readonly settings: VolumeSettings
   private copies: OtherCopy[] = []
   /** Listed, and not reached or failed since. */
-  readonly unreachable: Member[] = []
+  unreachable: Member[] = []
+  /** Of these, who may answer when asked again: nothing but a connection was missing. */
+  private missed: Member[] = []
+  /** What was said of whom: once. */
+  private readonly told = new Set<string>()
 
   constructor(ports: VolumePorts, settings: VolumeSettings) {
     this.ports = ports
@@ -68,6 +72,18 @@ export class OtherCopies {
     await Promise.all(asked.members.map((member) => this.contactOne(record, member, asked)))
   }
 
+  get missedNodes(): readonly string[] {
+    return this.missed.map(({ node }) => node)
+  }
+
+  /** Asks those again that did not answer. */
+  async contactMissed(record: RegisterRecord, seal: Sealing): Promise<void> {
+    const { missed } = this
+    this.missed = []
+    this.unreachable = this.unreachable.filter((member) => !missed.includes(member))
+    await this.contact(record, { members: missed, purpose: 'opener', run: 0, seal })
+  }
+
   /** Not asked at all: its host is off. */
   skip(member: Member): void {
     this.leaveOut(member, 'its host is off')
@@ -82,6 +98,8 @@ export class OtherCopies {
       if (error instanceof CacheError && error.kind === 'fenced') throw error
       this.copies = this.copies.filter((copy) => copy.member !== member)
       this.leaveOut(member, messageOf(error))
+      const passes = error instanceof CacheError && (error.kind === 'retry' || error.kind === 'unknown-outcome')
+      if (passes) this.missed.push(member)
     }
   }
 
@@ -203,6 +221,9 @@ export class OtherCopies {
 
   private leaveOut(member: Member, reason: string): void {
     this.unreachable.push(member)
+    const key = `${member.storeUuid} ${reason}`
+    if (this.told.has(key)) return
+    this.told.add(key)
     this.ports.log.event(
       'engine.open.copy_left_out',
       { node: member.node, storeUuid: member.storeUuid, reason },

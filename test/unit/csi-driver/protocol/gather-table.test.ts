@@ -187,6 +187,13 @@ describe('fence and seal', () => {
     expect(gatherStep(input({ members }))).toMatchObject({ step: 'blocked', why: 'no-seal' })
   })
 
+  test('who may answer yet is asked again before blocked is said, and holds up nobody else', () => {
+    const gone = [view(OLD_OWN, GONE), view(PEER, GONE), view(THIRD, GONE)]
+    expect(gatherStep(input({ members: gone, mayAskAgain: true })).step).toBe('ask-again')
+    const one = [view(OLD_OWN, GONE), view(PEER), view(THIRD, GONE)]
+    expect(gatherStep(unfencedGone({ members: one, mayAskAgain: true })).step).toBe('take')
+  })
+
   test('nobody can be sealed: blocked, and with the loss accepted only where the old node is off', () => {
     const members = [view(OLD_OWN, GONE), view(PEER, GONE), view(THIRD, GONE)]
     const cut = [{ node: 'node-1', epoch: 4, evidence: 'cut' }] as const

@@ -1,6 +1,7 @@
 // Proves: what earlier owners have left in the copies never comes back over newer writes, and an open leaves nothing
 // behind that blocks the next one for no reason.
 import type { Volume } from '../../../../../csi-driver/engine/volume.ts'
+import { ASK_AGAIN_MS } from '../../../../../csi-driver/engine/opening/gathering.ts'
 import { ask, aWrite, contentOf, during } from '../harness.ts'
 import { TestCluster } from '../replication/cluster-kit.ts'
 
@@ -15,6 +16,38 @@ async function write(volume: Volume, fill: number) {
 async function read(volume: Volume): Promise<number | undefined> {
   return (await contentOf(volume, BLOCK * 4096))[0]
 }
+
+/** A dirty volume with one copy, whose owner and whose copy's process are dead. */
+async function bothDied() {
+  const cluster = new TestCluster()
+  await cluster.startPeers('node-2')
+  const first = await cluster.open('node-1', 1)
+  await cluster.time.advance(4000)
+  cluster.shared.backing.hold('write')
+  expect((await write(first, 7)).result).toBe(0)
+  cluster.network.cutOff('node-1')
+  cluster.stopPeer('node-2')
+  return cluster
+}
+
+test('the only copy is asked again while its process starts', async () => {
+  const cluster = await bothDied()
+  cluster.time.after(6000, () => void cluster.startPeers('node-2'))
+  const second = await cluster.open('node-3', 1, { takeover: true })
+  expect(await read(second)).toBe(7)
+  expect(cluster.log.named('engine.open.asking_again')).toHaveLength(1)
+  const leftOut = cluster.log.named('engine.open.copy_left_out').map(({ fields }) => fields['node'])
+  expect(leftOut).toEqual(['node-1', 'node-2'])
+})
+
+test('and after ten seconds the volume is blocked', async () => {
+  const cluster = await bothDied()
+  const begunMs = cluster.time.monotonicMs()
+  await expect(cluster.open('node-3', 1, { takeover: true })).rejects.toMatchObject({ code: 'CACHE_BLOCKED_NO_MEMBER' })
+  const tookMs = cluster.time.monotonicMs() - begunMs
+  expect(tookMs).toBeGreaterThanOrEqual(ASK_AGAIN_MS)
+  expect(tookMs).toBeLessThan(ASK_AGAIN_MS + 5000)
+})
 
 test('a copy that has not trimmed what the others have is waited for before anything goes past the log', async () => {
   const cluster = new TestCluster()
