@@ -38,6 +38,7 @@ import type {
   Waiting,
 } from '../observe/volume-control.ts'
 import { VolumeDevice } from './device.ts'
+import { whoIsMeant } from './end-older.ts'
 import { leaveCache } from './leave-cache.ts'
 import { deviceUserOf, lastStatusOf, peerViews, volumeStatus } from './status-report.ts'
 import { openPorts, type OpenedPorts } from './volume-ports.ts'
@@ -256,10 +257,11 @@ export class ServedVolume implements VolumeControl {
   }
 
   /** A store of this node is asked to seal its copy for another owner, and waits until this one has ended (rule S2). */
-  async endOlder({ epoch }: EndOlder): Promise<EndOlderResult> {
+  async endOlder(asked: EndOlder): Promise<EndOlderResult> {
     if (this.volume === null) throw new CacheError('retry', 'CACHE_STARTING', 'the volume is being opened')
-    if (this.volume.status().epoch >= epoch) return { engine: 'not-older' }
-    await this.onFenced(`another node has claimed the volume epoch=${epoch}`)
+    const engine = whoIsMeant(this.volume.status(), asked)
+    if (engine !== 'this') return { engine }
+    await this.onFenced(`another node has claimed the volume epoch=${asked.epoch}`)
     return { engine: 'ended' }
   }
 

@@ -8,6 +8,8 @@ import type { PreviousCacheStatus } from './previous-cache/previous-source.ts'
 import type { WritePolicy } from './volume-settings.ts'
 
 export interface EngineStatus {
+  /** 32 hexadecimal digits; as the register has it. */
+  readonly volumeUuid: string
   readonly phase: Phase
   readonly epoch: Epoch
   readonly run: Run
@@ -60,6 +62,7 @@ export function engineStatus({
 }: StatusSources): EngineStatus {
   const { health } = core.backing
   return {
+    volumeUuid: core.journal.superblock.volumeUuid,
     phase: core.phase,
     epoch: core.epoch,
     run: core.run,
