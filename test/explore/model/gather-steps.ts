@@ -23,10 +23,10 @@ export function gatherSteps(model: Model, out: Successors, node: number): void {
       fence(model, out, node, nodeOf(step.entry.node))
       break
     case 'seal':
-      for (const member of step.pending) seal(model, out, node, storeOf(member))
+      sealAll(model, out, node, step.pending)
       break
     case 'wait':
-      for (const member of step.silent) seal(model, out, node, storeOf(member))
+      sealAll(model, out, node, step.silent)
       break
     case 'revoke':
       for (const name of step.nodes) revoke(model, out, node, nodeOf(name))
@@ -46,10 +46,16 @@ export function gatherSteps(model: Model, out: Successors, node: number): void {
     case 'give-up':
       startEmpty(model, out, node, 1)
       break
+    // Time is not modelled: whoever does not answer may answer in the next state.
+    case 'ask-again':
     case 'blocked':
     case 'need-off':
       break
   }
+}
+
+function sealAll(model: Model, out: Successors, node: number, members: readonly Member[]): void {
+  for (const member of members) seal(model, out, node, storeOf(member))
 }
 
 function removeEntry(
