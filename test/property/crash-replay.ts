@@ -23,6 +23,29 @@ const CHECKPOINT_EVERY_BATCHES = 5
 
 export const heap: AlignedMemory = { allocate: (length) => Buffer.alloc(length) }
 
+/** The memory of one recovery after the other: most of the time of thousands of them would go into getting it anew. */
+class ReusedMemory implements AlignedMemory {
+  private readonly buffers: Buffer[] = []
+  private taken = 0
+
+  /** Nothing of the last recovery is used any more. */
+  reset(): void {
+    this.taken = 0
+  }
+
+  /** With what was there before, as memory has it; each recovery asks for the same. */
+  allocate(length: number): Buffer {
+    const index = this.taken++
+    const found = this.buffers[index]
+    if (found !== undefined && found.length === length) return found
+    const buffer = Buffer.alloc(length)
+    this.buffers[index] = buffer
+    return buffer
+  }
+}
+
+const recovering = new ReusedMemory()
+
 /** One write of the cache device. */
 export interface RecordedWrite {
   readonly position: number
@@ -42,8 +65,12 @@ class RecordingStorage implements Storage {
   readonly name = 'cache'
   readonly sizeBytes = CACHE_BYTES
   readonly alignmentBytes = 512
-  image: Buffer = Buffer.alloc(CACHE_BYTES)
+  readonly image: Buffer
   onWrite: (position: number, data: Buffer) => void = () => undefined
+
+  constructor(image: Buffer) {
+    this.image = image
+  }
 
   read(buffer: Buffer, start: number, length: number, position: number, done: IoDone): void {
     this.image.copy(buffer, start, position, position + length)
@@ -71,7 +98,7 @@ export class Recording {
   operations = 0
   /** The device before the first recorded write. */
   start: Buffer = Buffer.alloc(0)
-  private readonly storage = new RecordingStorage()
+  private readonly storage = new RecordingStorage(Buffer.alloc(CACHE_BYTES))
   private readonly prng: Prng
   private readonly builder = new BatchBuilder(heap, { recordsMax: 16, payloadBytesMax: PAYLOAD_BYTES_MAX })
   private now: Moment = { volume: new Uint32Array(VOLUME_SECTORS), backing: new Uint32Array(VOLUME_SECTORS) }
@@ -163,14 +190,14 @@ function fillSector(buffer: Buffer, start: number, id: number, sector: number): 
 
 /** Recovers from `image`; `backing` is what the slow device holds. Returns the ids that readers of the volume get. */
 export async function recover(image: Buffer, backing: Uint32Array): Promise<Uint32Array> {
-  const storage = new RecordingStorage()
-  storage.image = image
-  const probe = await probeCache(storage, heap)
+  const storage = new RecordingStorage(image)
+  recovering.reset()
+  const probe = await probeCache(storage, recovering)
   if (probe.kind !== 'forebay') throw new Error(`the cache is ${probe.kind} after a crash`)
   const recovered = new RecoveredRequests(7n)
   const options = {
     storage,
-    memory: heap,
+    memory: recovering,
     superblock: probe.superblock,
     ackedSeqKnown: 0,
     acceptDataLoss: false,
