@@ -36,6 +36,8 @@ const HANDLERS: Readonly<Record<Incident, Handler>> = {
   },
   'holder-crash': (simulation) => simulation.crashHolder(),
   'power-cut': (simulation) => simulation.powerCut(),
+  'holder-crash-twice': holderCrashTwice,
+  'power-cut-in-commit': powerCutInCommit,
   reopen: async (simulation) => {
     await simulation.closeVolume()
     await simulation.open('first')
@@ -112,6 +114,41 @@ const HANDLERS: Readonly<Record<Incident, Handler>> = {
     await idle(simulation)
     simulation.machine.cache.faults.misdirectWrites = 0
   },
+}
+
+/** The users of a second connection are cut off with the first one's records still in the log, under the same numbers. */
+async function holderCrashTwice(simulation: Simulation): Promise<void> {
+  const { frontEnd, prng } = simulation
+  simulation.workload.resume()
+  await simulation.until(() => [...frontEnd.outstanding.values()].some(({ kind }) => kind === 'write'), 500)
+  await simulation.until(() => false, prng.float() * prng.pick([0.2, 2]))
+  await simulation.crashHolder()
+  const { life } = simulation
+  if (life === null) return
+  life.process.dieAtStep = life.process.steps + 1 + prng.below(30)
+  await workFor(simulation, 1000)
+  life.process.dieAtStep = 0
+}
+
+/** Somebody reads what is on its way to the log, and the power fails before it is there. */
+async function powerCutInCommit(simulation: Simulation): Promise<void> {
+  const { frontEnd, machine, prng, scenario, workload, world } = simulation
+  workload.pause()
+  await simulation.until(() => frontEnd.outstanding.size === 0, 2000)
+  machine.cache.faults.hungUntilMs = world.nowMs + 1000
+  // Zeros stand in the record alone: who reads them needs nothing of the disk.
+  const sectors = 8 * (1 + prng.below(8))
+  const firstSector = 8 * prng.below((scenario.workload.sectors - sectors) / 8)
+  const place = { firstSector, sectors, forceUnitAccess: false, mayUnmap: true }
+  frontEnd.issue({ kind: 'zero', ...place })
+  frontEnd.kick()
+  await simulation.until(() => false, 1 + prng.below(20))
+  frontEnd.issue({ kind: 'read', ...place })
+  frontEnd.kick()
+  await simulation.until(() => false, 1 + prng.below(50))
+  machine.cache.faults.hungUntilMs = 0
+  await simulation.powerCut()
+  workload.resume()
 }
 
 async function crashAtStep(simulation: Simulation): Promise<void> {

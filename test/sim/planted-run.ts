@@ -10,8 +10,10 @@ import type { PlantedEdit } from './planted.ts'
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const FOLDERS = ['base', 'csi-driver', 'test/sim']
 /** Seeds after which a planted bug counts as not found. */
-export const SEEDS_MAX = 400
+export const SEEDS_MAX = 150
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024
+/** A planted bug may make the program run for ever. */
+const RUN_MS_MAX = 240_000
 
 export interface PlantedOutcome {
   readonly found: boolean
@@ -91,7 +93,13 @@ async function simulate(script: string, bug: Plantable, seedsMax: number): Promi
 async function outputOf(file: string, args: readonly string[]): Promise<string> {
   const environment = { ...process.env, NODE_OPTIONS: '' }
   try {
-    const { stdout } = await promisify(execFile)(file, args, { maxBuffer: OUTPUT_BYTES_MAX, env: environment })
+    const options = {
+      maxBuffer: OUTPUT_BYTES_MAX,
+      env: environment,
+      timeout: RUN_MS_MAX,
+      killSignal: 'SIGKILL',
+    } as const
+    const { stdout } = await promisify(execFile)(file, args, options)
     return stdout
   } catch (error) {
     const failed = error as { stdout?: string; stderr?: string }

@@ -77,7 +77,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       },
     ],
     checkers: ['trim', 'survivors', 'durability', 'bounded', 'crash', 'no-silent-loss'],
-    incidents: ['process-crash', 'power-cut'],
+    incidents: ['process-crash'],
   },
   {
     name: 'settle-forgets-newer',
@@ -117,7 +117,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       },
     ],
     checkers: ['ack', 'durability', 'clean'],
-    incidents: ['holder-crash', 'process-crash', 'power-cut', 'process-crash'],
+    incidents: ['holder-crash-twice'],
   },
   {
     name: 'through-write-beside-record',
@@ -144,11 +144,18 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       {
         file: `${ENGINE}/write-path.ts`,
         find: '      commit.done,\n    )\n',
-        replace: '      commit.done,\n    )\n    if (this.flying !== null) this.apply(commit)\n',
+        replace:
+          '      commit.done,\n    )\n    if (this.flying !== null) this.apply(Object.assign(commit, { early: true }))\n',
+      },
+      {
+        file: `${ENGINE}/write-path.ts`,
+        find: '    this.apply(commit)\n    this.acknowledge(commit)\n    commit.builder.reset()\n',
+        replace:
+          '    if (commit.early !== true) this.apply(commit)\n    commit.early = false\n    this.acknowledge(commit)\n    commit.builder.reset()\n',
       },
     ],
-    checkers: ['committed-reads', 'durability', 'trim', 'order', 'crash'],
-    incidents: ['power-cut', 'crash-at-step'],
+    checkers: ['committed-reads', 'durability', 'trim', 'order', 'generation'],
+    incidents: ['power-cut-in-commit'],
   },
   {
     name: 'space-freed-before-checkpoint',

@@ -52,7 +52,13 @@ export const INCIDENTS_BEYOND = [
 ] as const
 /** Takes the cache device away for good; what can be read is drained. At most once, near the end. */
 export const CACHE_FAILURE = 'cache-failure'
-export type Incident = (typeof INCIDENTS_WITHIN)[number] | (typeof INCIDENTS_BEYOND)[number] | typeof CACHE_FAILURE
+/** Rare situations brought about on purpose, for runs that name them; none is drawn. */
+export const INCIDENTS_AIMED = ['holder-crash-twice', 'power-cut-in-commit'] as const
+export type Incident =
+  | (typeof INCIDENTS_WITHIN)[number]
+  | (typeof INCIDENTS_AIMED)[number]
+  | (typeof INCIDENTS_BEYOND)[number]
+  | typeof CACHE_FAILURE
 
 export interface PlannedIncident {
   /** Operations answered since the last incident before this one happens. */
@@ -161,7 +167,7 @@ export function focused(scenario: Scenario, incidents: readonly Incident[]): Sce
 
 /** By name, for command lines. */
 export function incidentNamed(name: string): Incident | undefined {
-  const all: readonly Incident[] = [...INCIDENTS_WITHIN, ...INCIDENTS_BEYOND, CACHE_FAILURE]
+  const all: readonly Incident[] = [...INCIDENTS_WITHIN, ...INCIDENTS_AIMED, ...INCIDENTS_BEYOND, CACHE_FAILURE]
   return all.find((incident) => incident === name)
 }
 

@@ -1,4 +1,4 @@
-// The incidents of the cluster by name; what each does is in incidents.ts. Those that come more often stand here twice.
+// The incidents of the cluster by name; what each does is in incidents.ts and aimed-incidents.ts. Those that come more often stand here twice.
 
 export const CLUSTER_INCIDENTS = [
   'engine-crash',
@@ -48,6 +48,11 @@ export const CLUSTER_INCIDENTS = [
   'hand-over',
   'hand-over',
   'idle',
+  'owner-outlived',
+  'copy-forgets',
+  'tail-to-drop',
+  'copy-lags-behind',
+  'slow-learner',
 ] as const
 
 export type ClusterIncident = (typeof CLUSTER_INCIDENTS)[number]

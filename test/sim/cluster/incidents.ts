@@ -1,14 +1,12 @@
 // What happens to the cluster while users go on: one function for each name of incident-names.ts. An incident returns
 // when it has begun and some time has passed; what it leaves behind ends by itself, so that the next one may meet it.
-import type { Ms } from '../../../base/units.ts'
 import type { SimulatedDisk } from '../disk.ts'
 import type { Holder } from './holder.ts'
 import type { Host } from './host.ts'
 import type { ClusterIncident } from './incident-names.ts'
+import { AIMED_INCIDENTS } from './aimed-incidents.ts'
+import { aPeer, later, mayCrash, OPERATIONS_MAX, outOfSight, takeOverElsewhere } from './incident-kit.ts'
 import type { ClusterSimulation } from './simulation.ts'
-
-/** Users go on for so many operations while an incident lasts, at most. */
-const OPERATIONS_MAX = 20
 
 export async function runClusterIncident(run: ClusterSimulation, incident: ClusterIncident): Promise<void> {
   await HANDLERS[incident](run)
@@ -189,7 +187,8 @@ const HANDLERS: Readonly<Record<ClusterIncident, Handler>> = {
     if (!volume) return
     const policy = volume.status().phase === 'WriteBack' ? 'write-through' : 'write-back'
     run.policySwitched = true
-    if (run.prng.chance(0.4)) await slowDisk(run, aPeer(run).store)
+    // Then copies are longer to be emptied than the own log.
+    if (run.prng.chance(0.7)) for (const { store } of run.cluster.hosts) slowedDown(run, store)
     tolerated(run, volume.setPolicy(policy))
     await run.work(OPERATIONS_MAX, 4000)
   },
@@ -242,6 +241,7 @@ const HANDLERS: Readonly<Record<ClusterIncident, Handler>> = {
     await run.work(OPERATIONS_MAX, 6000)
   },
   idle: (run) => run.pass(1000 + run.prng.below(12_000)),
+  ...AIMED_INCIDENTS,
 }
 
 /** One end of the pair is the present owner's host, if there is one. */
@@ -249,27 +249,6 @@ function pair(run: ClusterSimulation): readonly [Host, Host] {
   const peer = aPeer(run)
   const owner = run.cluster.present?.host ?? run.cluster.hosts.find((host) => host !== peer) ?? peer
   return [owner, peer]
-}
-
-/** Rather one that holds a copy than another. */
-function aPeer(run: ClusterSimulation): Host {
-  const { cluster, prng } = run
-  const owner = cluster.present?.host
-  const others = cluster.hosts.filter((host) => host !== owner)
-  const members = others.filter(({ name }) => cluster.record?.members.some(({ node }) => node === name))
-  return prng.pick(members.length > 0 && prng.chance(0.8) ? members : others)
-}
-
-/** Null: its copies are needed. */
-function mayCrash({ cluster }: ClusterSimulation, host: Host | undefined): Host | null {
-  if (host === undefined || !host.isUp) return null
-  const needed = host.settings.resource === 'memory' && !cluster.mayDestroy(host, ['cache', 'store'])
-  return needed ? null : host
-}
-
-function takeOverElsewhere(run: ClusterSimulation, from: Host | null): Holder | null {
-  const host = run.operator.anotherHost(from)
-  return host === null ? null : run.operator.takeOver(host)
 }
 
 /** The old owner is out of sight when somebody takes over; something else goes wrong meanwhile, and he comes back. */
@@ -283,28 +262,6 @@ async function takeoverDisturbed(run: ClusterSimulation): Promise<void> {
   if (holder !== null) disturb(run, holder.host)
   later(run, prng.below(prng.pick([100, 1000, 10_000])), back)
   await run.work(OPERATIONS_MAX, prng.below(14_000))
-}
-
-/** Returns what brings the host back. */
-function outOfSight(run: ClusterSimulation, host: Host): () => void {
-  const { network, hosts } = run.cluster
-  const how = run.prng.below(4)
-  if (how === 0) {
-    host.pause()
-    return () => host.resume()
-  }
-  if (how === 1) return () => {}
-  const others = hosts.filter((one) => one !== host)
-  for (const other of others) {
-    network.cut(host.name, other.name)
-    if (how === 2) network.cut(other.name, host.name)
-  }
-  return () => {
-    for (const other of others) {
-      network.uncut(host.name, other.name)
-      network.uncut(other.name, host.name)
-    }
-  }
 }
 
 /** One small thing goes wrong with a copy that `host` is about to use. */
@@ -350,6 +307,11 @@ async function pause(run: ClusterSimulation, host: Host | undefined): Promise<vo
 /** The disk hangs, or takes long for everything. */
 async function slowDisk(run: ClusterSimulation, disk: SimulatedDisk | undefined): Promise<void> {
   if (disk === undefined) return
+  slowedDown(run, disk)
+  await run.work(OPERATIONS_MAX, 4000)
+}
+
+function slowedDown(run: ClusterSimulation, disk: SimulatedDisk): void {
   if (run.prng.chance(0.5)) disk.faults.hungUntilMs = run.world.nowMs + run.prng.below(run.prng.pick([1000, 4000]))
   else {
     disk.faults.slowFactor = run.prng.pick([30, 300])
@@ -357,7 +319,6 @@ async function slowDisk(run: ClusterSimulation, disk: SimulatedDisk | undefined)
       disk.faults.slowFactor = 1
     })
   }
-  await run.work(OPERATIONS_MAX, 4000)
 }
 
 async function cut(run: ClusterSimulation, ways: readonly (readonly [Host, Host])[]): Promise<void> {
@@ -367,11 +328,6 @@ async function cut(run: ClusterSimulation, ways: readonly (readonly [Host, Host]
     for (const [from, to] of ways) network.uncut(from.name, to.name)
   })
   await run.work(OPERATIONS_MAX, 6000)
-}
-
-/** What is left over when everything is healed does nothing any more. */
-function later(run: ClusterSimulation, delayMs: Ms, end: () => void): void {
-  run.world.schedule(delayMs, 'fault.ends', end)
 }
 
 /** A call of the volume that may fail, for what it meets. */

@@ -17,7 +17,7 @@ import { OneWriterChecker } from './checkers/one-writer.ts'
 import { StrongInvariantChecker } from './checkers/strong-invariant.ts'
 import { TrimOrderChecker } from './checkers/trim-order.ts'
 import { Cluster, memberKey } from './cluster.ts'
-import type { OpenClusterVolume } from './holder.ts'
+import type { Holder, OpenClusterVolume } from './holder.ts'
 import { runClusterIncident } from './incidents.ts'
 import { Operator } from './operator.ts'
 import { StoreOnDisk } from './store-on-disk.ts'
@@ -290,12 +290,18 @@ export class ClusterSimulation {
 
   /** Reads every sector through the volume, once everything is quiet. */
   private async readAll(): Promise<void> {
-    const { sectors } = this.scenario.workload
-    const step = Math.min(32, sectors)
     const holder = this.cluster.present
     if (holder === null) return
+    this.issueReads(holder)
+    await this.untilServed()
+  }
+
+  /** The users of `holder` read every sector. */
+  issueReads({ frontEnd }: Holder): void {
+    const { sectors } = this.scenario.workload
+    const step = Math.min(32, sectors)
     for (let first = 0; first < sectors; first += step) {
-      holder.frontEnd.issue({
+      frontEnd.issue({
         kind: 'read',
         firstSector: first,
         sectors: step,
@@ -303,8 +309,7 @@ export class ClusterSimulation {
         mayUnmap: false,
       })
     }
-    holder.frontEnd.kick()
-    await this.untilServed()
+    frontEnd.kick()
   }
 
   /** A clean close, after which the register says that the backing has everything. */

@@ -1,6 +1,8 @@
 // The log in a peer's replica store, as it stands on the disk: superblocks, the volume's slot in two copies, and batches
 // in segments, each an envelope (docs/formats/replica-store.md). The simulator has one volume, hence one slot that counts.
 import { BatchView, PAYLOAD_OK } from '../../../csi-driver/batch/batch-view.ts'
+import { nameAt } from '../../../csi-driver/protocol/store-table.ts'
+import { NO_LOG_UUID } from '../../../csi-driver/register/record.ts'
 import { decompressPayload } from '../../../csi-driver/replica/replicator/payloads.ts'
 import { readStoredHeader } from '../../../csi-driver/replica/store/segment-format.ts'
 import {
@@ -25,6 +27,7 @@ import { type FoundBatch, type LogHead, LogOnDisk, recordsOf } from './log-on-di
 interface StoredBatch extends FoundBatch {
   readonly logId: bigint
   readonly slotGeneration: number
+  readonly logUuid: string
 }
 
 export class StoreOnDisk extends LogOnDisk {
@@ -89,16 +92,19 @@ export class StoreOnDisk extends LogOnDisk {
     const length = restoreFrame(envelope, scratch, decompressPayload)
     if (length === null || view.parse(scratch, 0, length) !== 'ok' || view.checkPayload() !== PAYLOAD_OK) return null
     if (envelope.codec !== CODEC_RAW) this.compressed++
-    const { batchSeq, previousHash, headerHash } = view
+    const { batchSeq, previousHash, headerHash, logUuid } = view
     const { logId, slotGeneration } = header
     const bytes = storedBytesFor(header.bodyBytes)
-    return { position, bytes, batchSeq, previousHash, headerHash, logId, slotGeneration, records: recordsOf(view) }
+    const place = { position, bytes, logId, slotGeneration }
+    return { ...place, batchSeq, previousHash, headerHash, logUuid, records: recordsOf(view) }
   }
 
-  /** Of another log, or behind a cut, it is void. */
-  protected counts({ logId, batchSeq, slotGeneration }: StoredBatch): boolean {
+  /** Of another log, or behind a cut, it is void; one that an earlier promotion dropped has not the name for its place. */
+  protected counts({ logId, batchSeq, slotGeneration, logUuid }: StoredBatch): boolean {
     const log = this.slot?.log ?? null
     if (log === null || logId !== log.logId) return false
+    const name = nameAt(log.lineage, batchSeq)
+    if (name !== logUuid && name !== NO_LOG_UUID && log.pending?.logUuid !== logUuid) return false
     return batchSeq < log.cutBatchSeq || slotGeneration >= log.cutGeneration
   }
 }

@@ -49,3 +49,15 @@ test('one that is durable there may, or that stands later in the log, or that no
   trim({ stage, checker }, open)
   expect(stage.found).toEqual([])
 })
+
+test('one before which something stands in the log that nobody will ever see may go', () => {
+  const { stage, checker } = staged()
+  const write = stage.submit(8, 1)
+  stage.acknowledge(write)
+  const lost = stage.submit(8, 1)
+  stage.second.log(lost)
+  stage.oracle.endedBefore(stage.world.tick(), [lost.id])
+  stage.oracle.observed(8, write.id, stage.world.tick(), stage.world.tick(), true)
+  trim({ stage, checker }, write)
+  expect(stage.found).toEqual([])
+})

@@ -53,7 +53,13 @@ export class TrimOrderChecker implements ClusterChecker {
     if (version === undefined) return true
     if (version.operation.acknowledgedAt === Number.POSITIVE_INFINITY && !version.observed) return true
     const logged = copy.content[sector] as number
-    const left = logged === NOT_IN_LOG ? readSector(backing.durable, sector * SECTOR_BYTES, sector) : logged
-    return oracle.candidates(sector, left).some((other) => other === version || !oracle.isBefore(other, version))
+    const inLog = logged !== NOT_IN_LOG
+    const left = inLog ? logged : readSector(backing.durable, sector * SECTOR_BYTES, sector)
+    return oracle.candidates(sector, left).some((other) => {
+      // What was begun after this one was answered stands after it in this log, also where nobody ever sees it: an owner
+      // that has been replaced meanwhile may trim what it had settled before.
+      const isLater = inLog && other.operation.submittedAt > version.operation.acknowledgedAt
+      return isLater || other === version || !oracle.isBefore(other, version)
+    })
   }
 }
