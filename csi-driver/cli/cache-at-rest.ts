@@ -42,9 +42,14 @@ export async function openPathAtRest(given: string): Promise<ProbedPath & { read
   const { path, kind, identity } = await readPathFacts(given, await readHostTables())
   if (kind !== 'file' && kind !== 'block') {
     const what = kind === 'missing' ? 'nothing' : `a ${kind}`
-    throw new CacheError('invalid', 'CACHE_PATH', `no cache is here, and nothing else of Forebay path=${given} found="${what}"`, {
-      remedy: REMEDY,
-    })
+    throw new CacheError(
+      'invalid',
+      'CACHE_PATH',
+      `no cache is here, and nothing else of Forebay path=${given} found="${what}"`,
+      {
+        remedy: REMEDY,
+      },
+    )
   }
   return { ...(await probePath(path)), served: identity !== null && (await lockIsHeld(storageLockFile(identity))) }
 }

@@ -89,7 +89,7 @@ export const OWNER_CONVERSATION: readonly WireMessage[] = [
   { type: 'APPEND', ...RAW },
   { type: 'APPENDED', batchSeq: 18 },
   { type: 'APPEND', ...COMPRESSED },
-  { type: 'APPENDED', batchSeq: 9_007_199_254_740_991 },
+  { type: 'APPENDED', batchSeq: 4_503_599_627_370_495 },
   { type: 'HEARTBEAT', number: 4_294_967_296 },
   { type: 'ALIVE', number: 4_294_967_296 },
   { type: 'TRIM', batchSeq: 17 },

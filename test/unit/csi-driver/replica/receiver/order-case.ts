@@ -44,6 +44,13 @@ export class Case {
     return engine
   }
 
+  /** An opener that asks for the seal. */
+  async sealer(predecessorOff: boolean): Promise<TestEngine> {
+    const opener = await this.engine({ purpose: 'opener', epoch: 2, run: 1 })
+    opener.send({ type: 'SEAL', predecessorOff })
+    return opener
+  }
+
   /** Of a PREPARE at the log's end, with changes. */
   prepare(changes: Partial<MessageOf<'PREPARE'>> = {}): MessageOf<'PREPARE'> {
     const { batchSeq, previousHash, logUuid } = this.log

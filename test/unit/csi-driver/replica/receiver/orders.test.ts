@@ -12,10 +12,7 @@ afterEach(() => void cases.push(expect.getState().currentTestName ?? ''))
 
 /** Rows that no frame can reach, and why. */
 const UNREACHABLE = new Map([
-  [
-    'connection-ended',
-    'the volume drops what an ended connection still delivers before it asks (volume-replica.test.ts)',
-  ],
+  ['connection-ended', 'what an ended connection still delivers is dropped before (volume-replica.test.ts)'],
   ['epoch-old', 'whoever comes with a newer epoch ends the older connection first'],
   ['run-old', 'the same for runs'],
   ['promise-first', 'the HELLO has made the promise durable'],
@@ -282,8 +279,7 @@ test('trim-ahead', async () => {
 test('own-engine-first', async () => {
   const each = await Case.begin()
   each.rig.engines.hold = true
-  const opener = await each.engine(OPENER)
-  opener.send({ type: 'SEAL', predecessorOff: true })
+  const opener = await each.sealer(true)
   expect(each.rig.engines.asked).toMatchObject([{ volume: 'tank', epoch: 2 }])
   expect(opener.heard).toEqual(['SEAL_WAIT'])
   each.rig.engines.asked[0]?.done(null)
@@ -293,23 +289,20 @@ test('own-engine-first', async () => {
 test('own-engine-stays', async () => {
   const each = await Case.begin()
   each.rig.engines.error = Object.assign(new Error('it lives'), { name: 'IoError' as const, code: 'EBUSY' })
-  const opener = await each.engine(OPENER)
-  opener.send({ type: 'SEAL', predecessorOff: true })
+  const opener = await each.sealer(true)
   expect(opener.heard).toEqual(['REFUSED busy-engine'])
 })
 
 test('predecessor-off', async () => {
   const each = await Case.begin()
   each.owner.send({ type: 'HEARTBEAT', number: 1 })
-  const opener = await each.engine(OPENER)
-  opener.send({ type: 'SEAL', predecessorOff: true })
+  const opener = await each.sealer(true)
   expect(opener.last('SEALED')?.state).toMatchObject({ promise: 2, epoch: 2, log: { lastBatchSeq: 3 } })
 })
 
 test('store-restarted', async () => {
   const each = await Case.begin()
-  const opener = await each.engine(OPENER)
-  opener.send({ type: 'SEAL', predecessorOff: false })
+  const opener = await each.sealer(false)
   expect(opener.answers).toEqual([{ type: 'SEAL_WAIT', remainingMs: 8000 }])
 })
 
@@ -322,8 +315,7 @@ async function longAfterStart(): Promise<Case> {
 test('lease-may-run', async () => {
   const each = await longAfterStart()
   each.owner.send({ type: 'HEARTBEAT', number: 1 })
-  const opener = await each.engine(OPENER)
-  opener.send({ type: 'SEAL', predecessorOff: false })
+  const opener = await each.sealer(false)
   expect(opener.answers).toEqual([{ type: 'SEAL_WAIT', remainingMs: 8000 }])
 })
 
@@ -331,15 +323,13 @@ test('lease-released', async () => {
   const each = await longAfterStart()
   each.owner.send({ type: 'HEARTBEAT', number: 1 })
   each.owner.send({ type: 'RELEASE' })
-  const opener = await each.engine(OPENER)
-  opener.send({ type: 'SEAL', predecessorOff: false })
+  const opener = await each.sealer(false)
   expect(opener.heard).toEqual(['SEALED'])
 })
 
 test('lease-over', async () => {
   const each = await longAfterStart()
-  const opener = await each.engine(OPENER)
-  opener.send({ type: 'SEAL', predecessorOff: false })
+  const opener = await each.sealer(false)
   expect(opener.heard).toEqual(['SEALED'])
 })
 
