@@ -163,7 +163,7 @@ export class ServedVolume implements VolumeControl {
       enginePid: process.pid,
       version: this.version,
       volumeBytes: volume.sizeBytes,
-      inSync: volume.members(),
+      inSync: volume.record?.members ?? [],
       peers: peerViews(volume.peers()),
       openBy: this.openBy,
       nowWallMs: opened?.ports.clock.wallMs() ?? systemClock.wallMs(),
@@ -259,7 +259,9 @@ export class ServedVolume implements VolumeControl {
   /** A store of this node is asked to seal its copy for another owner, and waits until this one has ended (rule S2). */
   async endOlder(asked: EndOlder): Promise<EndOlderResult> {
     if (this.volume === null) throw new CacheError('retry', 'CACHE_STARTING', 'the volume is being opened')
-    const engine = whoIsMeant(this.volume.status(), asked)
+    const { volumeUuid = '', volumeKey = '' } = this.volume.record ?? {}
+    const { epoch } = this.volume.status()
+    const engine = whoIsMeant({ volumeUuid, volumeKey: Buffer.from(volumeKey, 'hex'), epoch }, asked)
     if (engine !== 'this') return { engine }
     await this.onFenced(`another node has claimed the volume epoch=${asked.epoch}`)
     return { engine: 'ended' }

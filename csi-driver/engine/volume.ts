@@ -13,7 +13,7 @@ import type { Bytes, Ms, Seq } from '../../base/units.ts'
 import { roundDown, SECTOR_BYTES } from '../../base/units.ts'
 import { type WriteRoute, writeRoute } from '../protocol/phase-table.ts'
 import { setBackingSize } from '../protocol/register-transitions.ts'
-import type { Member } from '../register/record.ts'
+import type { RegisterRecord } from '../register/record.ts'
 import type { RegisterClient } from '../register/register-client.ts'
 import type { PeerStatus } from '../replica/replicator.ts'
 import { Admission } from './admission.ts'
@@ -171,9 +171,9 @@ export class Volume {
     return this.phases.attached()
   }
 
-  /** The in-sync set as the register has it. */
-  members(): readonly Member[] {
-    return this.client.record?.members ?? []
+  /** As the register had it last, with the volume key. */
+  get record(): RegisterRecord | null {
+    return this.client.record
   }
 
   status(): EngineStatus {

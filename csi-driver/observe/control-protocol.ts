@@ -16,6 +16,7 @@ import type { PolicyName } from './status.ts'
 export const LINE_BYTES_MAX = 64 * 1024
 /** Longest path in a request (PATH_MAX). */
 const PATH_CHARACTERS_MAX = 4096
+const PROOF_PATTERN = /^[0-9a-f]{64}$/
 const QUIESCE_MS_MAX = 10 * 60_000
 
 export type ControlRequest = { readonly id: number } & ControlCall
@@ -30,6 +31,8 @@ export type ControlCall =
 export interface EndOlder {
   readonly volumeUuid: string
   readonly epoch: Epoch
+  /** That it knows the volume key, store-proof.ts. */
+  readonly proof: string
 }
 
 export interface ControlProblem {
@@ -145,10 +148,11 @@ function upgradeOf(params: Readonly<Record<string, unknown>>): ControlCall | str
 }
 
 function endOlderOf(params: Readonly<Record<string, unknown>>): ControlCall | string {
-  const { volumeUuid, epoch } = params as Record<string, unknown>
+  const { volumeUuid, epoch, proof } = params as Record<string, unknown>
   if (typeof volumeUuid !== 'string' || !UUID_PATTERN.test(volumeUuid)) return 'volumeUuid is no identifier'
   if (typeof epoch !== 'number' || !Number.isSafeInteger(epoch) || epoch < 1) return 'epoch is no positive integer'
-  return { method: 'end-older', volumeUuid, epoch }
+  if (typeof proof !== 'string' || !PROOF_PATTERN.test(proof)) return 'proof is not 64 hexadecimal digits'
+  return { method: 'end-older', volumeUuid, epoch, proof }
 }
 
 /** The path is handed to a shell as one line of a file. */

@@ -7,10 +7,11 @@ import type { Epoch, Ms } from '../../base/units.ts'
 import { ControlClient } from '../cli/control-client.ts'
 import { VOLUME_NAME_PATTERN } from '../config.ts'
 import { volumeLockFile } from '../holder/run-directory.ts'
-import type { LocalEngines } from '../io/local-engines.ts'
+import type { LocalEngines, VolumeHeld } from '../io/local-engines.ts'
 import type { Processes } from '../io/process.ts'
 import { takeFileLock } from '../io/real/file-lock.ts'
 import { controlSocketPath } from '../observe/state-paths.ts'
+import { storeProof } from '../observe/store-proof.ts'
 
 /** After it the seal is refused, and may be asked for again. */
 const END_LIMIT_MS: Ms = 20_000
@@ -37,19 +38,20 @@ export class EnginesOfHost implements LocalEngines {
     this.parts = parts
   }
 
-  endOlder(volume: string, volumeUuid: string, epoch: Epoch, done: (error: IoError | null) => void): void {
-    this.untilEnded(volume, volumeUuid, epoch).then(done, (error: unknown) => {
+  endOlder(held: VolumeHeld, epoch: Epoch, done: (error: IoError | null) => void): void {
+    this.untilEnded(held, epoch).then(done, (error: unknown) => {
       done(error instanceof IoError ? error : new IoError('EIO', `cannot look for engines here: ${String(error)}`))
     })
   }
 
-  private async untilEnded(volume: string, volumeUuid: string, epoch: Epoch): Promise<IoError | null> {
+  private async untilEnded(held: VolumeHeld, epoch: Epoch): Promise<IoError | null> {
+    const { volume } = held
     // Nothing that `serve` would take as a name: no engine of it can be here.
     if (!VOLUME_NAME_PATTERN.test(volume)) return null
     const deadlineMs = performance.now() + (this.parts.limitMs ?? END_LIMIT_MS)
     for (;;) {
       // oxlint-disable-next-line eslint/no-await-in-loop -- one look after the other
-      const { ended, found } = await this.look(volume, volumeUuid, epoch)
+      const { ended, found } = await this.look(held, epoch)
       if (ended) {
         this.parts.log.event('peer.engines.none_older', { volume, epoch, found })
         return null
@@ -63,18 +65,18 @@ export class EnginesOfHost implements LocalEngines {
     }
   }
 
-  private async look(volume: string, volumeUuid: string, epoch: Epoch): Promise<Look> {
-    const answer = await this.ask(volume, volumeUuid, epoch)
+  private async look(held: VolumeHeld, epoch: Epoch): Promise<Look> {
+    const answer = await this.ask(held, epoch)
     if (answer.ended) return answer
     const { processes, lockFileOf = volumeLockFile } = this.parts
-    const lock = await takeFileLock(processes, lockFileOf(volume), false)
+    const lock = await takeFileLock(processes, lockFileOf(held.volume), false)
     if (lock === 'held') return answer
     // A start at this very moment claims an epoch of its own; it needs no protection from us.
     if (lock !== 'missing') await lock.release()
     return { ended: true, found: 'lock is free' }
   }
 
-  private async ask(volume: string, volumeUuid: string, epoch: Epoch): Promise<Look> {
+  private async ask({ volume, volumeUuid, volumeKey }: VolumeHeld, epoch: Epoch): Promise<Look> {
     let client: ControlClient | null
     try {
       client = await ControlClient.connect(controlSocketPath(this.parts.stateDirectory, volume))
@@ -83,7 +85,8 @@ export class EnginesOfHost implements LocalEngines {
     }
     if (client === null) return { ended: false, found: 'lock is held, control socket does not answer' }
     try {
-      const call = { method: 'end-older', volumeUuid, epoch } as const
+      const proof = storeProof(volumeKey, volumeUuid, epoch)
+      const call = { method: 'end-older', volumeUuid, epoch, proof } as const
       const result = await client.call(call, { signal: AbortSignal.timeout(ANSWER_LIMIT_MS) })
       const engine = typeof result === 'object' && result !== null && 'engine' in result ? String(result.engine) : ''
       return { ended: ['ended', 'not-older', 'other'].includes(engine), found: `engine says ${engine}` }

@@ -161,7 +161,7 @@ async function serveLeftCache(
   world: World,
   { volume, network, old, log }: { volume: Volume; network: SimNetwork; old: Process; log: MemoryEventLog },
 ): Promise<Receiver> {
-  const engines = { endOlder: (_v: string, _u: string, _e: number, done: (error: null) => void) => done(null) }
+  const engines = { endOlder: (_volume: unknown, _epoch: number, done: (error: null) => void) => done(null) }
   const store = new MemoryStore()
   const { clock, timers } = old
   const receiver = new Receiver(

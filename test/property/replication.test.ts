@@ -75,7 +75,7 @@ class Peer {
         ...sizes,
       }),
     )
-    const engines = { endOlder: (_v: string, _u: string, _e: number, done: (error: null) => void) => done(null) }
+    const engines = { endOlder: (_volume: unknown, _epoch: number, done: (error: null) => void) => done(null) }
     const network = this.network.attach(process, node)
     const receiver = new Receiver(
       { network, store, clock, timers, log, memory: new SimulatedMemory(), engines },

@@ -79,7 +79,7 @@ export class SealOrder implements RunningOrder {
     const nowMs = host.clock.bootMs()
     if (this.askedAtMs === null) {
       this.askedAtMs = nowMs
-      host.engines.endOlder(held.volume, held.volumeUuid, this.link.epoch, (error) => {
+      host.engines.endOlder(held, this.link.epoch, (error) => {
         if (error !== null)
           host.log.event('replica.receiver.own_engine_stays', { ...this.fields(), reason: error.message })
         if (this.cancelled || this.ownEngine !== 'unasked') return

@@ -107,7 +107,7 @@ export class PeerNode {
     const options = { storage, memory, clock, random, log, resource, sizeBytes, segmentBytes, slotCount: SLOTS }
     const store = await ReplicaStore.open({ ...options, allowFormat: true })
     const engines: LocalEngines = {
-      endOlder: (_volume, _uuid, epoch, done) => {
+      endOlder: (_volume, epoch, done) => {
         const answer = (error: IoError | null): void => process.deliver(() => done(error))
         process.effect(() => {
           endOlder(epoch).then(

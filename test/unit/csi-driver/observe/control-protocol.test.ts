@@ -20,6 +20,7 @@ const calls = fc.oneof(
     method: fc.constant('end-older'),
     volumeUuid: fc.stringMatching(/^[0-9a-f]{32}$/),
     epoch: fc.integer({ min: 1 }),
+    proof: fc.stringMatching(/^[0-9a-f]{64}$/),
   }),
   fc.record({
     method: fc.constant('upgrade'),
@@ -67,6 +68,7 @@ test.each([
   ['{"id":1,"method":"end-older","params":{"volumeUuid":"x","epoch":1}}', 1, 'volumeUuid is no identifier'],
   [`{"id":1,"method":"end-older","params":{"volumeUuid":"${'a'.repeat(32)}","epoch":0}}`, 1, 'epoch is no positive'],
   [`{"id":1,"method":"end-older","params":{"volumeUuid":"${'a'.repeat(32)}"}}`, 1, 'epoch is no positive'],
+  [`{"id":1,"method":"end-older","params":{"volumeUuid":"${'a'.repeat(32)}","epoch":1}}`, 1, 'proof is not 64'],
   ['{"id":1,"method":"upgrade","params":{"build":"relative","quiesceMs":1}}', 1, 'build is no absolute path'],
   ['{"id":1,"method":"upgrade","params":{"build":"/a\\nb","quiesceMs":1}}', 1, 'build is no absolute path'],
   ['{"id":1,"method":"upgrade","params":{"build":5,"quiesceMs":1}}', 1, 'build is no absolute path'],

@@ -119,7 +119,9 @@ test('arguments reach the volume', async () => {
   void client.call({ method: 'policy', policy: 'write-through' }).catch(() => {})
   void client.call({ method: 'upgrade', build: '/opt/new', quiesceMs: 5 }).catch(() => {})
   await until(() => volume.calls.length === 2)
-  expect(await client.call({ method: 'end-older', volumeUuid: 'a'.repeat(32), epoch: 7 })).toEqual({ engine: 'ended' })
+  expect(
+    await client.call({ method: 'end-older', volumeUuid: 'a'.repeat(32), epoch: 7, proof: 'b'.repeat(64) }),
+  ).toEqual({ engine: 'ended' })
   expect(volume.calls).toEqual(['policy write-through', 'upgrade /opt/new 5', `end ${'a'.repeat(32)} 7`])
 })
 

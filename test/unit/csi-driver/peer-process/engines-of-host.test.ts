@@ -10,9 +10,11 @@ import { type FileLock, takeFileLock } from '../../../../csi-driver/io/real/file
 import { type ControlRequest, parseRequest } from '../../../../csi-driver/observe/control-protocol.ts'
 import { LineServer } from '../../../../csi-driver/observe/control-server.ts'
 import { controlSocketPath, stateRunDirectory } from '../../../../csi-driver/observe/state-paths.ts'
+import { storeProof } from '../../../../csi-driver/observe/store-proof.ts'
 import { EnginesOfHost } from '../../../../csi-driver/peer-process/engines-of-host.ts'
 
 const UUID = 'ab'.repeat(16)
+const KEY = Buffer.alloc(32, 5)
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'forebay-engines-'))
 const volume = 'vol'
 const processes = new RealProcesses()
@@ -30,7 +32,7 @@ const lockFileOf = (name: string): string => path.join(directory, `${name}.lock`
 
 function endOlder(limitMs = 500, name = volume): Promise<IoError | null> {
   const engines = new EnginesOfHost({ processes, stateDirectory: directory, log: SILENT_LOG, limitMs, lockFileOf })
-  return new Promise((resolve) => engines.endOlder(name, UUID, 7, resolve))
+  return new Promise((resolve) => engines.endOlder({ volume: name, volumeUuid: UUID, volumeKey: KEY }, 7, resolve))
 }
 
 async function hold(): Promise<void> {
@@ -79,7 +81,10 @@ test('an engine that says it has ended, or is not older', async () => {
   let says = 'ended'
   await engine(() => ({ engine: says }))
   expect(await endOlder()).toBeNull()
-  expect(asked.at(-1)).toMatchObject({ method: 'end-older', volumeUuid: UUID, epoch: 7 })
+  expect(asked.at(-1)).toMatchObject({
+    ...{ method: 'end-older', volumeUuid: UUID, epoch: 7 },
+    proof: storeProof(KEY, UUID, 7),
+  })
   says = 'not-older'
   expect(await endOlder()).toBeNull()
   says = 'other'

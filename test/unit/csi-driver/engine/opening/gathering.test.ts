@@ -54,7 +54,7 @@ test('a copy that has not trimmed what the others have is waited for before anyt
   await cluster.startPeers('node-2', 'node-3')
   const first = await cluster.open('node-1', 2)
   await cluster.time.advance(4000)
-  expect(first.members()).toHaveLength(3)
+  expect(first.record?.members).toHaveLength(3)
   cluster.shared.backing.hold('write')
   expect((await write(first, 1)).result).toBe(0)
   const before = cluster.stallTrims('node-3')

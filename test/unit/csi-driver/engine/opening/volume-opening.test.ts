@@ -22,7 +22,7 @@ describe('a new holder', () => {
       owner: 'node-1',
     })
     expect(volume.status()).toMatchObject({ epoch: 1, run: 1, phase: 'WriteBack', writePolicy: 'write-back' })
-    expect(volume.members()).toHaveLength(1)
+    expect(volume.record?.members).toHaveLength(1)
   })
 
   test('adopts the log of one that died, under the next epoch', async () => {

@@ -107,7 +107,7 @@ export class TestCluster {
           timers: peer.life.timers,
           log: this.log,
           memory: heapMemory,
-          engines: { endOlder: (_volume, _uuid, _epoch, done) => done(null) },
+          engines: { endOlder: (_volume, _epoch, done) => done(null) },
         },
         { node },
       )

@@ -4,7 +4,7 @@ import { MemoryEventLog } from '../../../../../base/log.ts'
 import { BATCH_HEADER } from '../../../../../csi-driver/batch/batch-format.ts'
 import type { IoError } from '../../../../../base/errors.ts'
 import { MIB } from '../../../../../base/units.ts'
-import type { LocalEngines } from '../../../../../csi-driver/io/local-engines.ts'
+import type { LocalEngines, VolumeHeld } from '../../../../../csi-driver/io/local-engines.ts'
 import type { Listener, StreamHandlers } from '../../../../../csi-driver/io/network.ts'
 import type { PeerNetwork, PeerStream } from '../../../../../csi-driver/io/peer-network.ts'
 import { Receiver, type ReceiverSettings } from '../../../../../csi-driver/replica/receiver.ts'
@@ -250,7 +250,7 @@ export class TestEngines implements LocalEngines {
   hold = false
   readonly asked: { readonly volume: string; readonly epoch: number; done: (error: IoError | null) => void }[] = []
 
-  endOlder(volume: string, _volumeUuid: string, epoch: number, done: (error: IoError | null) => void): void {
+  endOlder({ volume }: VolumeHeld, epoch: number, done: (error: IoError | null) => void): void {
     this.asked.push({ volume, epoch, done })
     if (!this.hold) done(this.error)
   }

@@ -70,7 +70,7 @@ export class SimulatedPeer {
     if (opened === undefined || !('value' in opened)) throw new Error('the store does not open', { cause: opened })
     const network = this.network.attach(process, 'peer')
     const engines = {
-      endOlder: (_volume: string, _uuid: string, _epoch: number, done: (error: null) => void) => done(null),
+      endOlder: (_volume: unknown, _epoch: number, done: (error: null) => void) => done(null),
     }
     this.store = opened.value
     const limits = { unwrittenBytesMax: 200_000, bodyBytesMax: 8 * MIB, writingBytesMax: 60_000 }
