@@ -161,6 +161,8 @@ export class Host {
 
   /** Somebody puts an empty disk in its place, while no process has it open. */
   wipe(disk: SimulatedDisk): void {
+    // What dead processes have in flight goes to the disk that is taken out.
+    disk.cutOff(({ alive }) => !alive)
     disk.visible.fill(0)
     for (const watcher of disk.watchers) watcher.onWiped?.(disk)
   }
