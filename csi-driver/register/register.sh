@@ -7,6 +7,8 @@
 #   register.sh list DIRECTORY                        for each volume VOLUME, tab, GENERATION, tab, content, line feed
 #
 # EXPECTED and NEXT are generations as in the names (16 digits); EXPECTED 0000000000000000 creates.
+# The content is one line. A writer that dies before it has sent all of it leaves its shell with less, or nothing: that is
+# no version, and its line feed is missing.
 # Exit: 0 done; 10 conflict; 11 no record; 20 nothing was changed and nothing will be; anything else: unknown.
 # `test -e` is not used to decide that something is absent: it says "no" to every error of a sick file system.
 set -u
@@ -70,7 +72,7 @@ compare_and_swap() {
   # A newest name that is the target may be our own, whose reply was lost: the comparison below tells.
   if [ "$newest" != "$expected" ] && [ "$newest" != "$next" ]; then exit 10; fi
   set -C
-  if ! cat >"$temporary" || ! sync "$temporary"; then
+  if ! cat >"$temporary" || [ "$(wc -l <"$temporary")" != 1 ] || ! sync "$temporary"; then
     rm -f "$temporary"
     exit 20
   fi

@@ -147,6 +147,19 @@ test('a directory that cannot be synced is never acted on', async () => {
   expect(await registerOf('tank', sick).compareAndSwap(1, version(2))).toBe('unknown')
 })
 
+test.each([0, 1, 100, -1])(
+  'a record that comes cut short, since its writer died, is no version length=%i',
+  async (end) => {
+    await registerOf().compareAndSwap(0, version(1))
+    const cut = through((command, options) =>
+      real.run(command, { ...options, stdin: (options?.stdin ?? '').slice(0, end) }),
+    )
+    await expect(registerOf('tank', cut).compareAndSwap(1, version(2))).rejects.toMatchObject({ kind: 'retry' })
+    expect(await filesOf()).toEqual(['tank.0000000000000001'])
+    expect(await registerOf().compareAndSwap(1, version(2))).toBe('applied')
+  },
+)
+
 test('all volumes are listed, a damaged one in its place', async () => {
   expect(await listVolumes(real, paths)).toEqual([])
   await registerOf().compareAndSwap(0, version(1))
