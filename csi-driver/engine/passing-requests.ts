@@ -4,18 +4,23 @@
 // before would see time run backwards (invariant 8). Logged writes are recognised when they come again and need no
 // waiting. What became unanswerable while it was under way waits here, too.
 import { assert } from '../../base/assert.ts'
+import type { Ms } from '../../base/units.ts'
 import type { EngineCore } from './engine-core.ts'
 import { PARKED_REQUESTS_MAX } from './parked-requests.ts'
 import type { Request, RequestResult } from './request.ts'
 import { REQUEST_OK, REQUEST_READ } from './request.ts'
 import { resultOf, type ThroughPath } from './through-path.ts'
 
+/** A turn of the loop that seems longer may have been cut in two by a sleep of the host. */
+const TURN_MS: Ms = 50
+
 export class PassingRequests {
   private readonly core: EngineCore
   private readonly through: ThroughPath
   private readonly startRead: (request: Request) => void
   private waiting: Request[] = []
-  private noticed = false
+  /** Wall time of the last look for a sleep; 0: not in this turn of the loop. */
+  private noticedWallMs: Ms = 0
   /** Flushes that have ended while nothing might be answered. */
   private flushed: { readonly request: Request; readonly result: RequestResult }[] = []
 
@@ -58,14 +63,22 @@ export class PassingRequests {
     for (const request of waiting) this.submit(request)
   }
 
-  /** Once per turn of the loop: requests that waited in the kernel while the host slept come before any timer. */
+  /**
+   * Once per turn of the loop: requests that waited in the kernel while the host slept come before any timer. A turn takes
+   * many requests, and the host may sleep in the middle of it: the wall clock, which costs next to nothing, tells that.
+   */
   private noticeSleep(): void {
-    const { peers } = this.core.copies
-    if (peers === null || this.noticed) return
-    this.noticed = true
-    peers.noticeSleep()
-    this.core.ports.timers.soon(() => {
-      this.noticed = false
+    const { copies, ports } = this.core
+    if (copies.peers === null) return
+    const nowMs = ports.clock.wallMs()
+    const sinceMs = nowMs - this.noticedWallMs
+    if (sinceMs >= 0 && sinceMs < TURN_MS) return
+    const isFirst = this.noticedWallMs === 0
+    this.noticedWallMs = nowMs
+    copies.peers.noticeSleep()
+    if (!isFirst) return
+    ports.timers.soon(() => {
+      this.noticedWallMs = 0
     })
   }
 
