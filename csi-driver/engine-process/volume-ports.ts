@@ -2,8 +2,11 @@
 // the simulator.
 import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
+import { setTimeout as pause } from 'node:timers/promises'
+import { CacheError } from '../../base/errors.ts'
 import type { EventLog } from '../../base/log.ts'
 import { createPrng } from '../../base/prng.ts'
+import type { Ms } from '../../base/units.ts'
 import type { ServePlan } from '../cli/serve-settings.ts'
 import type {
   Doubt,
@@ -32,6 +35,8 @@ import { decodeLastStatus } from '../observe/last-status.ts'
 import { lastStatusPath } from '../observe/state-paths.ts'
 import { FileRegister } from '../register/file-register.ts'
 import { registerPathsIn } from '../register/register-paths.ts'
+
+const TLS_AGAIN_MS: Ms = 500
 
 export interface OpenedPorts {
   readonly ports: VolumePorts
@@ -92,7 +97,7 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
     register,
     writeCache: options.writeCache,
     doubts: await loadDoubts(plan.runDirectory),
-    network: openNetwork(plan, log),
+    network: await openNetwork(options),
     fence: fenceOf(plan, processes, log),
   }
   const atStake = await lastKnown(plan)
@@ -121,9 +126,24 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
   return { ports, settings: volumeSettings, memory, processes, undo }
 }
 
-function openNetwork({ settings }: ServePlan, log: EventLog): TlsNetwork | null {
-  const { tlsDir } = settings
-  return tlsDir === null ? null : new TlsNetwork({ tlsDir, clock: systemClock, log })
+/**
+ * The engine after another one waits for files that can be used, however long: they are exchanged one by one, and refused
+ * it would take the device away from its users. What is wrong is said once.
+ */
+async function openNetwork({ plan, start, log }: PortsOptions): Promise<TlsNetwork | null> {
+  const { tlsDir } = plan.settings
+  if (tlsDir === null) return null
+  for (let said = ''; ; ) {
+    try {
+      return new TlsNetwork({ tlsDir, clock: systemClock, log })
+    } catch (error) {
+      if (start === 'first' || !(error instanceof CacheError)) throw error
+      if (error.code !== said) log.event('serve.certificates_awaited', { reason: error.message }, 'error')
+      said = error.code
+    }
+    // oxlint-disable-next-line eslint/no-await-in-loop -- looks again soon
+    await pause(TLS_AGAIN_MS)
+  }
 }
 
 function fenceOf({ fence }: ServePlan, processes: RealProcesses, log: EventLog): Fence {
