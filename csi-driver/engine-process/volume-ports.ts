@@ -37,6 +37,11 @@ import { FileRegister } from '../register/file-register.ts'
 import { registerPathsIn } from '../register/register-paths.ts'
 
 const TLS_AGAIN_MS: Ms = 500
+/**
+ * The engine after another one waits so long for the backing: a child of its predecessor may work on it in a call that
+ * the backing does not end. To give up would take the device away from its users.
+ */
+const CLAIM_WAIT_RESTART_MS: Ms = 24 * 3_600_000
 
 export interface OpenedPorts {
   readonly ports: VolumePorts
@@ -62,7 +67,8 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
   const { settings } = plan
   const memory = new SystemAlignedMemory()
   const processes = new RealProcesses()
-  const backing = await openBacking({ path: settings.backing, processes })
+  const waiting = options.start === 'restart' ? { claimWaitMs: CLAIM_WAIT_RESTART_MS } : {}
+  const backing = await openBacking({ path: settings.backing, processes, ...waiting })
   const cache = await openCacheStorage({
     path: settings.cache,
     resource: settings.resource,
