@@ -26,7 +26,8 @@ export class EngineRestart {
   async restart(): Promise<Opened> {
     const { own, client, ports } = this.parts
     const cache = await own.look()
-    if (cache.kind !== 'forebay') return this.openAnew()
+    // What stands at the path may be of another volume by now: the open says so.
+    if (cache.kind !== 'forebay' || cache.volume !== this.parts.settings.volume) return this.openAnew()
     const store = own.store as Member
     // A damaged slot may have held a newer intent (rule 1.3); a register that moved on knows more than this cache.
     const settled = own.damagedSlots > 0 || (await this.registerMovedOn(cache)) ? null : cache.settled
@@ -82,6 +83,7 @@ export class EngineRestart {
   /** Next run of the same epoch (3.2). */
   private async resume(): Promise<Opened> {
     const { own, client, edges, ports } = this.parts
+    this.refuseOtherBacking()
     const replayed = await this.parts.readOwnLog(client.record)
     if (replayed === null) return this.openAnew()
     own.journal = replayed.journal
@@ -100,6 +102,22 @@ export class EngineRestart {
     } finally {
       await this.others.close()
     }
+  }
+
+  /**
+   * A name of a device may be that of another one by now, and the settings may have been edited since the holder was
+   * started: what is dirty here would be written over somebody else's data. Looked at again with the next engine.
+   */
+  private refuseOtherBacking(): void {
+    const { client, settings } = this.parts
+    const was = client.record?.backing
+    const is = settings.backingIdentity
+    if (was?.kind === is.kind && was.id === is.id && was.sizeBytes <= is.sizeBytes) return
+    const sizes = `servedBytes=${was?.sizeBytes ?? 0} foundBytes=${is.sizeBytes}`
+    const message = `the backing is not the one that the volume was served from served=${was?.id ?? ''} found=${is.id} ${sizes}`
+    throw new CacheError('retry', 'CACHE_BACKING_OTHER', message, {
+      remedy: 'Bring the former one back under its name; until then requests wait. What is dirty is safe in the cache.',
+    })
   }
 
   private async ownNextRun(record: RegisterRecord, run: number): Promise<void> {

@@ -1,7 +1,8 @@
 // Proves: what the next engine of a holder may rely on: not on the words of an earlier occasion, not on a damaged own log
-// where a copy is intact, not on a register that shows nothing, and on its own log again where an error has passed.
+// where a copy is intact, not on a register that shows nothing, not on a backing that only has the name of the first, and
+// on its own log again where an error has passed.
 import type { Volume } from '../../../../../csi-driver/engine/volume.ts'
-import { ask, aRead, aWrite, contentOf } from '../harness.ts'
+import { ask, aRead, aWrite, contentOf, SETTINGS, TestMachine, TestStorage } from '../harness.ts'
 import { TestCluster } from '../replication/cluster-kit.ts'
 
 /** Behind the superblocks. */
@@ -119,6 +120,43 @@ test('what was said for a takeover does not hold when the engine starts again', 
   })
   expect(cluster.shared.register.current).toMatchObject({ owner: 'node-3', epoch: 3 })
   expect(cluster.fenced).toEqual([])
+})
+
+test.each([
+  { kind: 'file', id: 'another image' },
+  { kind: 'block', id: 'image' },
+] as const)('another backing under the name of the first gets nothing that was written for that: %o', async (other) => {
+  const machine = new TestMachine()
+  const volume = await machine.open()
+  machine.backing.hold('write')
+  expect(await write(volume, 1, 7)).toBe(0)
+  machine.crash()
+  const first = machine.backing
+  machine.backing = new TestStorage('another', first.sizeBytes)
+  const backingIdentity = { ...other, sizeBytes: first.sizeBytes }
+  await expect(machine.open({ start: 'restart', backingIdentity })).rejects.toMatchObject({
+    kind: 'retry',
+    code: 'CACHE_BACKING_OTHER',
+  })
+  expect(machine.backing.begun).toEqual([])
+  machine.backing = first
+  expect(await found(await machine.restart(), 1)).toBe(7)
+})
+
+test('a backing that became shorter is waited for, a longer one is none of the restart’s business', async () => {
+  const machine = new TestMachine()
+  const volume = await machine.open()
+  expect(await write(volume, 1, 7)).toBe(0)
+  machine.crash()
+  const { sizeBytes } = machine.backing
+  const backingOf = (bytes: number) => ({ ...SETTINGS.backingIdentity, sizeBytes: bytes })
+  await expect(machine.open({ start: 'restart', backingIdentity: backingOf(sizeBytes - 4096) })).rejects.toMatchObject({
+    kind: 'retry',
+    code: 'CACHE_BACKING_OTHER',
+  })
+  machine.crash()
+  const next = await machine.open({ start: 'restart', backingIdentity: backingOf(sizeBytes + 4096) })
+  expect(await found(next, 1)).toBe(7)
 })
 
 test('a register without a record is as good as none where the superblock is known to be old', async () => {
