@@ -43,6 +43,7 @@ export class PhaseControl {
   private readonly host: PhaseHost
   private readonly core: EngineCore
   private turn: Promise<unknown> = Promise.resolve()
+  private readonly waiting = new Set<'degrade' | 'restore'>()
   /** Lets writes go on that wait since the cache device failed; null while it has not. */
   private cacheFailureHold: (() => void) | null = null
 
@@ -94,7 +95,7 @@ export class PhaseControl {
 
   /** Too few copies for the policy: writes through, whatever the user wants; what he wants stays noted. */
   degrade(): Promise<void> {
-    return this.inTurn(async () => {
+    return this.onceInTurn('degrade', async () => {
       const { phase } = this.core
       // Copies may be back by the time that it is its turn.
       if (this.degraded !== null && (phase === 'WriteBack' || phase === 'DrainWT')) {
@@ -106,7 +107,7 @@ export class PhaseControl {
   /** There are copies enough: back to what the user wants. */
   restore(): Promise<void> {
     this.degraded = null
-    return this.inTurn(async () => {
+    return this.onceInTurn('restore', async () => {
       if (this.degraded !== null || this.policy !== 'write-back' || this.core.cacheFailure !== null) return
       if (this.core.phase === 'DrainWT' || this.core.phase === 'WriteThrough') await this.toWriteBack()
     })
@@ -396,6 +397,16 @@ export class PhaseControl {
     return this.inTurn(async () => {
       if (this.core.phase !== 'WriteThrough') await this.announce('write-through')
       else this.core.flushBeforeAck = !(await this.announce('write-back'))
+    })
+  }
+
+  /** The membership asks several times a second, and a drain may wait for its backing for hours: one of each waits. */
+  private onceInTurn(move: 'degrade' | 'restore', run: () => Promise<void>): Promise<void> {
+    if (this.waiting.has(move)) return Promise.resolve()
+    this.waiting.add(move)
+    return this.inTurn(() => {
+      this.waiting.delete(move)
+      return run()
     })
   }
 

@@ -3,7 +3,20 @@
 import { IoError } from '../../../../base/errors.ts'
 import { KIB } from '../../../../base/units.ts'
 import { NoDeviceYet } from '../../../../csi-driver/engine/volume-settings.ts'
-import { aFlush, aRead, ask, aWrite, aZero, contentOf, during, settle, submit, TestMachine } from './harness.ts'
+import { PhaseControl, type PhaseHost } from '../../../../csi-driver/engine/phase-control.ts'
+import {
+  aFlush,
+  aRead,
+  ask,
+  aWrite,
+  aZero,
+  contentOf,
+  during,
+  makeCore,
+  settle,
+  submit,
+  TestMachine,
+} from './harness.ts'
 
 async function writeThrough(machine = new TestMachine()) {
   const volume = await machine.open({ writePolicy: 'write-through' })
@@ -365,4 +378,27 @@ describe('close', () => {
     await during(machine.time, volume.close())
     expect(machine.register.current).toMatchObject({ phase: 'Detached' })
   })
+})
+
+test('what the membership asks for again and again while a drain waits for its backing waits once', async () => {
+  const core = await makeCore(new TestMachine())
+  core.phase = 'DrainWT'
+  const destager = { hurry: () => () => {}, logInUse: false }
+  const host = {
+    core,
+    client: { record: null },
+    destager,
+    holdWrites: () => () => {},
+    writesQuiet: () => new Promise(() => {}),
+  }
+  const phases = new PhaseControl(host as unknown as PhaseHost, 'write-back')
+  void phases.drain()
+  let ended = 0
+  for (let i = 0; i < 100; i += 1) {
+    void phases.restore().then(() => (ended += 1))
+    phases.tooFewCopies('too few')
+    void phases.degrade().then(() => (ended += 1))
+  }
+  await settle()
+  expect(ended).toBe(198)
 })
