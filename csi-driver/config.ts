@@ -103,7 +103,7 @@ export const serveSchema = {
   config: pathSetting({
     default: null,
     defaultText: 'none',
-    help: 'YAML file with settings; keys are the flags in camelCase, flags win.',
+    help: 'YAML file with settings; keys are the flags in camelCase, flags win. Read once, when the command starts.',
     why: 'A service keeps its settings in a file.',
   }),
   stateDir: stateDirSetting,

@@ -3,11 +3,13 @@
 import { CacheError } from '../base/errors.ts'
 import { createWinstonLog } from '../base/log-winston.ts'
 import { refusalText } from './cli/command.ts'
+import { keptSettings } from './cli/kept-settings.ts'
 import { readServe, serveCommandOf } from './cli/serve-settings.ts'
 import { ServedVolume } from './engine-process/served-volume.ts'
 import { EXIT_FAILURE, EXIT_NO_RESTART, EXIT_REFUSED } from './holder/exit-status.ts'
 import { leaveProcess } from './io/real/leave-process.ts'
 import { DescriptorLineSink } from './io/real/line-sink.ts'
+import { systemFiles } from './io/real/small-files.ts'
 import { systemClock } from './io/real/system-clock.ts'
 
 const STDERR = 2
@@ -17,7 +19,9 @@ const sink = new DescriptorLineSink(STDERR)
 
 async function main(words: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   const command = serveCommandOf(environment)
-  const { plan, problems } = await readServe(words, command)
+  const restart = environment['FOREBAY_START'] === 'restart'
+  const kept = restart ? await keptSettings(systemFiles, environment['FOREBAY_RUN_DIR'] ?? '') : null
+  const { plan, problems } = await readServe(words, command, kept)
   if (plan === null) {
     process.stderr.write(refusalText(command, problems))
     return EXIT_REFUSED
@@ -26,7 +30,6 @@ async function main(words: readonly string[], environment: NodeJS.ProcessEnv): P
   const log = createWinstonLog({ format: settings.logFormat, level: 'info', clock: systemClock, sink }).child({
     volume,
   })
-  const restart = environment['FOREBAY_START'] === 'restart'
   const served = new ServedVolume(
     plan,
     {

@@ -23,6 +23,7 @@ import { runDirectory, storageLockFile, volumeLockFile } from '../holder/run-dir
 import { SOCKET_NEW_SUFFIX, SOCKET_PATH_BYTES_MAX } from '../observe/control-server.ts'
 import { controlSocketPath } from '../observe/state-paths.ts'
 import { positionalProblems, volumePositional } from './command.ts'
+import type { KeptSettings } from './kept-settings.ts'
 import type { ServeFacts } from './path-checks.ts'
 import { readHostTables, readPathFacts, type PathFacts } from './path-facts.ts'
 import { stateDirectoryOf } from './volume-call.ts'
@@ -48,6 +49,8 @@ export interface ServePlan {
   /** Absolute: of this host alone, or shared. */
   readonly registerDirectory: string
   readonly settings: ServeSettings
+  /** Of the configuration file as it was read; null: there is none. */
+  readonly configText: string | null
   /** Name of this host in the register. */
   readonly node: string
   readonly backing: PathFacts
@@ -69,20 +72,24 @@ export type ServeReading =
 
 /**
  * Reads and decides; opens nothing but files in /proc, /sys and the configuration. Problems of the words come first:
- * paths are looked at only when the words are right.
+ * paths are looked at only when the words are right. `kept`: of the first engine of this holder.
  */
-export async function readServe(words: readonly string[], command: ServeCommand): Promise<ServeReading> {
+export async function readServe(
+  words: readonly string[],
+  command: ServeCommand,
+  kept: KeptSettings | null = null,
+): Promise<ServeReading> {
   const given = splitArguments(command === 'takeover' ? takeoverSchema : serveSchema, words)
-  const file = await readConfigFile(given.flags.find(({ name }) => name === 'config')?.text)
-  const { asked, problems } = readWords(given, file, command)
+  const file = await readConfigFile(given.flags.find(({ name }) => name === 'config')?.text, kept)
+  const { asked, problems } = readWords(given, file, { command, hostName: kept?.node ?? os.hostname() })
   if (problems.length === 0) problems.push(...betweenSettings(asked))
   return problems.length > 0 ? refused(problems) : decide(asked)
 }
 
 function readWords(
   given: ReturnType<typeof splitArguments>,
-  file: GivenFile | SettingProblem | null,
-  command: ServeCommand,
+  file: ConfigFile | SettingProblem | null,
+  { command, hostName }: { readonly command: ServeCommand; readonly hostName: string },
 ): { readonly asked: Asked; readonly problems: SettingProblem[] } {
   const input = { flags: given.flags, file: file !== null && 'name' in file ? file : null }
   const takeover = command === 'takeover' ? readSettings(takeoverSchema, input) : null
@@ -91,7 +98,10 @@ function readWords(
   const wrongWords = positionalProblems([volumePositional], given.positionals, read.problems)
   const [volume = ''] = given.positionals
   return {
-    asked: { volume, settings: read.settings, takeover: takeover?.settings ?? null },
+    asked: {
+      ...{ volume, hostName, settings: read.settings, takeover: takeover?.settings ?? null },
+      configText: input.file?.text ?? null,
+    },
     problems: [...given.problems, ...wrongWords, ...wrongFile, ...read.problems],
   }
 }
@@ -99,16 +109,18 @@ function readWords(
 /** What was asked for, in words that are right one by one. */
 interface Asked {
   readonly volume: string
+  readonly hostName: string
+  readonly configText: string | null
   readonly settings: ServeSettings
   /** Null: it is `serve`. */
   readonly takeover: TakeoverSettings | null
 }
 
-function betweenSettings({ volume, settings, takeover }: Asked): SettingProblem[] {
+function betweenSettings({ volume, hostName, settings, takeover }: Asked): SettingProblem[] {
   return [
     ...joinedProblems(volume, settings),
-    ...nameProblems(volume, settings),
-    ...replicationProblems(settings.node ?? os.hostname(), settings),
+    ...nameProblems(volume, settings, hostName),
+    ...replicationProblems(settings.node ?? hostName, settings),
     ...(takeover === null ? [] : takeoverProblems(takeover)),
   ]
 }
@@ -121,10 +133,17 @@ function fenceOf(takeover: TakeoverSettings | null): FencePlan {
 
 const refused = (problems: readonly SettingProblem[]): ServeReading => ({ plan: null, facts: null, problems })
 
-async function readConfigFile(name: string | undefined): Promise<GivenFile | SettingProblem | null> {
+type ConfigFile = GivenFile & { readonly text: string }
+
+async function readConfigFile(
+  name: string | undefined,
+  kept: KeptSettings | null,
+): Promise<ConfigFile | SettingProblem | null> {
   if (name === undefined) return null
   try {
-    return readConfigText(name, await readFile(name, 'utf8'))
+    const text = kept?.configText ?? (await readFile(name, 'utf8'))
+    const file = readConfigText(name, text)
+    return 'where' in file ? file : { ...file, text }
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
     return { where: '--config', problem: `cannot be read file=${name} cause=${code}` }
@@ -132,7 +151,7 @@ async function readConfigFile(name: string | undefined): Promise<GivenFile | Set
 }
 
 /** Problems of names that are made from the settings. */
-function nameProblems(volume: string, settings: ServeSettings): SettingProblem[] {
+function nameProblems(volume: string, settings: ServeSettings, hostName: string): SettingProblem[] {
   const problems: SettingProblem[] = []
   const socket = controlSocketPath(stateDirectoryOf(settings.stateDir), volume) + SOCKET_NEW_SUFFIX
   const excess = Buffer.byteLength(socket) - SOCKET_PATH_BYTES_MAX
@@ -142,16 +161,16 @@ function nameProblems(volume: string, settings: ServeSettings): SettingProblem[]
       problem: `is too long for a socket below it, by ${excess} characters; give a shorter path`,
     })
   }
-  if (settings.node === null && !NODE_NAME_PATTERN.test(os.hostname())) {
+  if (settings.node === null && !NODE_NAME_PATTERN.test(hostName)) {
     problems.push({
       where: '--node',
-      problem: `is needed: the host name is no usable name hostname=${JSON.stringify(os.hostname())}`,
+      problem: `is needed: the host name is no usable name hostname=${JSON.stringify(hostName)}`,
     })
   }
   return problems
 }
 
-async function decide({ volume, settings, takeover }: Asked): Promise<ServeReading> {
+async function decide({ volume, hostName, configText, settings, takeover }: Asked): Promise<ServeReading> {
   const tables = await readHostTables()
   const stateDirectory = stateDirectoryOf(settings.stateDir)
   const backing = await readPathFacts(settings.backing, tables)
@@ -165,7 +184,8 @@ async function decide({ volume, settings, takeover }: Asked): Promise<ServeReadi
     volume,
     registerDirectory: settings.register === null ? `${stateDirectory}/registers` : path.resolve(settings.register),
     settings,
-    node: settings.node ?? os.hostname(),
+    configText,
+    node: settings.node ?? hostName,
     backing,
     cache,
     stateDirectory,

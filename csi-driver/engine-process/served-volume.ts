@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { CacheError } from '../../base/errors.ts'
 import type { EventLog } from '../../base/log.ts'
+import { keepSettings } from '../cli/kept-settings.ts'
 import { productVersion } from '../cli/product.ts'
 import type { ServePlan } from '../cli/serve-settings.ts'
 import { openVolume, type Volume } from '../engine/volume.ts'
@@ -96,6 +97,7 @@ export class ServedVolume implements VolumeControl {
     await device.attach(volume, volume.status().phase === 'WriteThrough' ? 'write back' : 'write through')
     if (this.state === 'starting') this.state = 'serving'
     void volume.fenced.then((reason) => this.onFenced(reason))
+    if (this.environment.start === 'first') await keepSettings(systemFiles, plan.runDirectory, plan)
     await systemFiles.replace(`${plan.runDirectory}/${RUN_READY}`, '\n')
     onReady(device.name as string)
     this.tick()
@@ -269,7 +271,8 @@ export class ServedVolume implements VolumeControl {
 
   /** A signal of the holder: the first begins an orderly stop, every later one stops at once. */
   signal(): void {
-    if (this.volume === null) process.exit(EXIT_CLEAN)
+    // An engine that follows another one may leave dirty data behind.
+    if (this.volume === null) process.exit(this.environment.start === 'restart' ? EXIT_DIRTY : EXIT_CLEAN)
     // What is being taken down waits for I/O that perhaps never ends. Who is replaced leaves signals to the next engine.
     if (this.ending === EXIT_DIRTY || this.ending === EXIT_NO_RESTART) leaveProcess(this.ending)
     if (this.ending !== null) return

@@ -8,6 +8,7 @@
 //   ready        engine   empty; I/O is possible. From now on an engine that dies is started again
 //   no-resend    engine   empty; the kernel cannot send requests again, so a crash must not be answered by a restart
 //   build        engine   root directory of the build whose engine is started next (`forebay upgrade --build`)
+//   settings.json engine  what the words of `serve` do not say, for the next engine; cli/kept-settings.ts
 //   doubt-*      engine   empty; what the next engine must not rely on (engine/volume-settings.ts, Doubt)
 //   session.json engine   what its successor needs to go on with the same connection; engine-process/session-file.ts
 import { createHash } from 'node:crypto'
@@ -20,6 +21,7 @@ export const DEVICE_DIRECTORY = '/dev/forebay'
 export const RUN_READY = 'ready'
 export const RUN_NO_RESEND = 'no-resend'
 export const RUN_BUILD = 'build'
+export const RUN_SETTINGS = 'settings.json'
 export const RUN_DOUBT_PREFIX = 'doubt-'
 export const RUN_SESSION = 'session.json'
 

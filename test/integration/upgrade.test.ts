@@ -1,5 +1,5 @@
 // Proves: `forebay upgrade` replaces the engine process again and again under load; the application sees no error and
-// nothing is lost; a build that fails its self-test replaces nothing.
+// nothing is lost; a build that fails its self-test replaces nothing; the settings are those of the start.
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { testOn } from '../run/requires.ts'
 import { Oracle } from './harness/oracle.ts'
@@ -40,6 +40,25 @@ onKernel('the engine is replaced under load: no error, nothing lost', async () =
   await oracle.open(disk.device)
   const checked = await oracle.verify()
   expect([checked.lost, checked.samples]).toEqual([0, []])
+})
+
+onKernel('a configuration file that was spoiled meanwhile stops neither an upgrade nor a restart', async () => {
+  const config = bed.path('db1.yaml')
+  writeFileSync(config, 'dirtyAge: 30s\n')
+  const disk = await bed.slowDisk({ sizeBytes: 16 * MIB })
+  const served = await Served.serve(bed, { backing: disk.device, flags: ['--config', config] })
+  const oracle = new Oracle(bed, SEED)
+  await oracle.open(served.device)
+  const load = oracle.load(60_000)
+  writeFileSync(config, 'dirtyAge: 30 sekunden\n')
+  expect(await served.must('upgrade')).toContain('upgraded volume=')
+  served.killEngine()
+  await pause(500)
+  oracle.stopLoad()
+  const report = await load
+  expect([report.errors, report.lost, report.samples]).toEqual([0, 0, []])
+  await oracle.close()
+  await served.stop()
 })
 
 onKernel('a build that fails its self-test leaves the engine alone', async () => {
