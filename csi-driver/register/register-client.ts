@@ -125,6 +125,13 @@ export class RegisterClient {
     }
   }
 
+  /** Whether the register, looked at once, has a newer epoch of this volume; false where it does not answer. */
+  async isOvertaken(): Promise<boolean> {
+    const own = this.#record
+    const seen = await this.#unlessStopped(this.#ports.register.read()).catch(() => null)
+    return own !== null && seen !== null && seen.volumeUuid === own.volumeUuid && seen.epoch > own.epoch
+  }
+
   /** The first record of a volume; its `rv` and `changeId` are set here. */
   create(record: RegisterRecord): Promise<ChangeResult> {
     return this.#enqueue(() => {

@@ -111,6 +111,7 @@ export class Membership {
         return
       case 'refused':
         this.refusals.set(node, event.code)
+        if (event.code === 'epoch-old' || event.code === 'run-old') void this.lookForNewerOwner(node)
         return
       case 'connected':
         // A store that takes no more still greets.
@@ -122,6 +123,13 @@ export class Membership {
       case 'lost':
       case 'fenced':
     }
+  }
+
+  /** A store that holds no copy of this log speaks of a newer owner: it may be right, and it may be anybody's. */
+  private async lookForNewerOwner(node: string): Promise<void> {
+    const { client, phases } = this.host
+    const isOvertaken = await client.isOvertaken()
+    if (isOvertaken && !this.stopped) phases.fence(`the register has a newer owner, as the store of ${node} said`)
   }
 
   private lost(node: string): void {

@@ -28,7 +28,7 @@ export type ReplicatorEvent =
   /** A learner was dropped. Its store holds nothing of use; `learn` begins anew. */
   | { readonly kind: 'learner-failed'; readonly node: string; readonly reason: string }
   | { readonly kind: 'refused'; readonly node: string; readonly code: RefusalCode; readonly message: string }
-  /** A newer engine writes the volume: nothing is acknowledged or read any more, by this engine, ever. */
+  /** A member knows a newer engine of the volume: nothing is acknowledged or read any more, by this engine, ever. */
   | { readonly kind: 'fenced'; readonly node: string; readonly code: RefusalCode; readonly message: string }
 
 /**

@@ -287,7 +287,8 @@ export class PeerLink implements RoleLink {
     const wasSteady = wasOpen && context.time.nowMs - this.openedAtMs >= STEADY_MS
     this.failures = wasSteady ? 1 : this.failures + 1
     this.disconnect()
-    if (end.kind === 'refused' && (end.code === 'epoch-old' || end.code === 'run-old')) {
+    // Only who holds a copy that counts is believed; anybody else's word sends the engine to the register.
+    if (end.kind === 'refused' && (end.code === 'epoch-old' || end.code === 'run-old') && this.member !== null) {
       this.lastError = message
       context.fence(node, end)
       return

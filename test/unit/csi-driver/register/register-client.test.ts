@@ -78,6 +78,16 @@ async function started(): Promise<{ world: World; client: RegisterClient }> {
   return { world, client }
 }
 
+test('a look for a newer owner believes the register alone, and neither waits nor takes over what it sees', async () => {
+  const { world, client } = await started()
+  expect(await client.isOvertaken()).toBe(false)
+  await rival(world, (record) => claim(record, { node: 'node-2' }))
+  world.readsFailing = 1
+  expect(await client.isOvertaken()).toBe(false)
+  expect(await client.isOvertaken()).toBe(true)
+  expect(client.record?.epoch).toBe(START.epoch)
+})
+
 /** Somebody else changes the register right now. */
 async function rival(world: World, mutate: (record: RegisterRecord) => RegisterRecord): Promise<void> {
   const record = world.register.current!

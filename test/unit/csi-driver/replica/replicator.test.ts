@@ -354,6 +354,20 @@ describe('refusals', () => {
     await one.replicator.stop()
   })
 
+  test('of a candidate, who holds no copy that counts, are no reason to stop', async () => {
+    const one = await owner(['a'], ['b'])
+    const { state } = one.store('a')
+    if (state !== null) one.store('b').state = { ...state, promise: 9 }
+    one.store('b').restart()
+    await one.run(5000)
+    expect(one.events.find(({ kind }) => kind === 'refused')).toMatchObject({ node: 'b', code: 'epoch-old' })
+    expect(one.replicator.fenced).toBe(false)
+    one.append()
+    await one.run(100)
+    expect(one.completed).toEqual([1])
+    await one.replicator.stop()
+  })
+
   test('a newer run fences', async () => {
     const one = await owner(['a'])
     const { state } = one.store('a')
