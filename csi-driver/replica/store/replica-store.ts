@@ -18,7 +18,14 @@ import type { RecoveredLog } from './log-recovery.ts'
 import { type SegmentAccount, SegmentTable } from './segment-table.ts'
 import type { StoreDone, StoreError } from './slot-queue.ts'
 import { SlotWriter } from './slot-writer.ts'
-import { type FoundSlot, formatStore, probeStore, refusedStorage, writeSuperblock } from './store-disk.ts'
+import {
+  type FoundSlot,
+  formatStore,
+  probeStore,
+  refusedStorage,
+  refuseForeign,
+  writeSuperblock,
+} from './store-disk.ts'
 import { notLegal, storeClosed, tooManyVolumes } from './store-errors.ts'
 import { geometryProblem, segmentBytesFor, segmentCount, STORE_VOLUMES_MAX } from './store-geometry.ts'
 import { type ImageVolume, readStoreImage } from './store-image.ts'
@@ -282,10 +289,7 @@ function entryOf({ content, state }: FoundSlot): TableEntry {
 async function openSuperblock(options: StoreOptions): Promise<StoreSuperblock> {
   const { storage, memory, resource, sizeBytes } = options
   const probe = await probeStore(storage, memory)
-  if (probe.kind === 'foreign') {
-    const remedy = 'Give another path, or wipe this one if nobody needs what is there.'
-    throw refusedStorage(storage.name, 'this is not a replica store, and not empty', remedy)
-  }
+  if (probe.kind === 'foreign') refuseForeign(storage.name)
   if (probe.kind !== 'store') return newStore(options, probe.kind)
   const { superblock } = probe
   if (superblock.resource !== resource) {

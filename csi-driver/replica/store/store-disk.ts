@@ -161,3 +161,9 @@ function judgeMissing(index: number, first: SlotCopy, second: SlotCopy): FoundSl
 export function refusedStorage(name: string, what: string, remedy: string): CacheError {
   return new CacheError('invalid', 'CACHE_STORE_REFUSED', `${what} path=${name}`, { remedy })
 }
+
+/** Something of somebody else stands there. */
+export function refuseForeign(name: string): never {
+  const remedy = 'Give another path, or wipe this one if nobody needs what is there.'
+  throw refusedStorage(name, 'this is not a replica store, and not empty', remedy)
+}
