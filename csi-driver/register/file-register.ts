@@ -71,12 +71,15 @@ export class FileRegister implements Register {
     const decoded = decodeStored(this.#volume, generation, content)
     if ('record' in decoded) return decoded.record
     const path = `${this.#paths.volumeDirectory(this.#volume)}/${this.#volume}.${generation}`
-    throw new CacheError(
-      'corrupt',
-      'CACHE_REGISTER_CORRUPT',
-      `the newest register file is damaged path=${path} problems=${decoded.problems.join('; ')}`,
-      { remedy: `Restore ${path} from a copy of this very version; an older version must not take its place.` },
-    )
+    const problems = `path=${path} problems=${decoded.problems.join('; ')}`
+    if (decoded.newerFormat !== undefined) {
+      throw new CacheError('corrupt', 'CACHE_REGISTER_NEWER', `the register cannot be read by this build ${problems}`, {
+        remedy: 'A newer Forebay on another host wrote it: update Forebay on this host. Nothing is damaged.',
+      })
+    }
+    throw new CacheError('corrupt', 'CACHE_REGISTER_CORRUPT', `the newest register file is damaged ${problems}`, {
+      remedy: `Restore ${path} from a copy of this very version; an older version must not take its place.`,
+    })
   }
 
   #unavailable(result: ProcessResult): CacheError {

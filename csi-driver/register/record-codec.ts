@@ -3,8 +3,11 @@
 // There is exactly one text for a record: decoding refuses any other spelling, so that comparing texts compares records.
 import { CacheError } from '../../base/errors.ts'
 import { crc32 } from '../../base/crc32.ts'
-import { RECORD_BYTES_MAX, type RegisterRecord } from './record.ts'
+import { RECORD_BYTES_MAX, RECORD_FORMAT_VERSION, type RegisterRecord } from './record.ts'
 import { type RecordValidation, validateRecord } from './record-validation.ts'
+
+/** `newerFormat`: nothing is wrong with the text, but a later build made it; only its format is known. */
+export type DecodedRecord = RecordValidation & { readonly newerFormat?: number }
 
 const CHECKSUM_TAIL = /^(\{.*),"checksum":"([0-9a-f]{8})"\}$/su
 
@@ -53,8 +56,15 @@ export function encodeRecord(record: RegisterRecord): string {
   )
 }
 
+/** Looked at before the fields: what a later build calls them, and which of them are secret, is not known here. */
+function newerFormatOf(value: unknown): number | null {
+  if (typeof value !== 'object' || value === null || !('formatVersion' in value)) return null
+  const { formatVersion } = value
+  return typeof formatVersion === 'number' && formatVersion > RECORD_FORMAT_VERSION ? formatVersion : null
+}
+
 /** Takes any text; a record comes out only of a text that encodeRecord made. */
-export function decodeRecord(line: string): RecordValidation {
+export function decodeRecord(line: string): DecodedRecord {
   const match = CHECKSUM_TAIL.exec(line)
   if (match === null) return { problems: [`text is not a record with a checksum characters=${line.length}`] }
   const [, body = '', stored = ''] = match
@@ -65,6 +75,11 @@ export function decodeRecord(line: string): RecordValidation {
     value = JSON.parse(`${body}}`)
   } catch {
     return { problems: ['text is not JSON'] }
+  }
+  const newerFormat = newerFormatOf(value)
+  if (newerFormat !== null) {
+    const problem = `it has a newer format than this build reads formatVersion=${newerFormat} supported=${RECORD_FORMAT_VERSION}`
+    return { problems: [problem], newerFormat }
   }
   const validation = validateRecord(value)
   if ('problems' in validation) return validation

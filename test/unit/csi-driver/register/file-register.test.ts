@@ -4,6 +4,7 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { crc32 } from '../../../../base/crc32.ts'
 import type { ProcessOptions, ProcessResult, Processes } from '../../../../csi-driver/io/process.ts'
 import { RealProcesses } from '../../../../csi-driver/io/real/exec.ts'
 import { FileRegister, listVolumes } from '../../../../csi-driver/register/file-register.ts'
@@ -159,6 +160,19 @@ test.each([0, 1, 100, -1])(
     expect(await registerOf().compareAndSwap(1, version(2))).toBe('applied')
   },
 )
+
+test('a version of a newer format is no damage, and nothing of it is quoted', async () => {
+  const register = registerOf()
+  await register.compareAndSwap(0, version(1))
+  const { volumeKey, ...rest } = version(2)
+  const body = JSON.stringify({ ...rest, formatVersion: 2, keys: [volumeKey] }).slice(0, -1)
+  const checksum = crc32(Buffer.from(body), 0, body.length).toString(16).padStart(8, '0')
+  await writeFile(`${paths.volumeDirectory('tank')}/tank.0000000000000002`, `${body},"checksum":"${checksum}"}\n`)
+  const refused: unknown = await register.read().catch((error: unknown) => error)
+  expect(refused).toMatchObject({ code: 'CACHE_REGISTER_NEWER', remedy: expect.stringContaining('update') })
+  expect(String(refused)).toContain('formatVersion=2')
+  expect(String(refused)).not.toContain(volumeKey)
+})
 
 test('all volumes are listed, a damaged one in its place', async () => {
   expect(await listVolumes(real, paths)).toEqual([])
