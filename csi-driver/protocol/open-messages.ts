@@ -42,8 +42,8 @@ const TEXTS = {
   CACHE_REGISTER_MISSING: (input) => ({
     message: `the cache belongs to this volume but the register has no record of it path=${input.cachePath} volume=${input.volume}`,
     remedy: holdsDirty(input)
-      ? `Restore the register, or give the --state-dir that was used before. The cache holds acknowledged writes (${atStake(input)}); only --accept-data-loss ${input.volume} goes on without them.`
-      : 'Restore the register, or give the --state-dir that was used before. The cache holds nothing that is not on the backing: --format-cache starts the volume anew.',
+      ? `Restore the register, or give the --register (or --state-dir) that was used before. The cache holds acknowledged writes (${atStake(input)}); only --accept-data-loss ${input.volume} goes on without them.`
+      : 'Restore the register, or give the --register (or --state-dir) that was used before. The cache holds nothing that is not on the backing: --format-cache starts the volume anew.',
   }),
   CACHE_REGISTER_WENT_BACK: (input) => ({
     message: `the register is older than the cache volume=${input.volume} registerEpoch=${input.record?.epoch ?? 0} registerVersion=${input.record?.rv ?? 0} ${cacheVersions(input)}`,
@@ -51,7 +51,7 @@ const TEXTS = {
   }),
   CACHE_REGISTER_REPLACED: (input) => ({
     message: `the register is not the one that this cache was used with volume=${input.volume} path=${input.cachePath}`,
-    remedy: `Restore the register, or give the --state-dir that was used before; only --accept-data-loss ${input.volume} goes on with what the backing holds (${atStake(input)}).`,
+    remedy: `Restore the register, or give the --register (or --state-dir) that was used before; only --accept-data-loss ${input.volume} goes on with what the backing holds (${atStake(input)}).`,
   }),
   CACHE_LOG_MISSING: (input) => ({
     message: `the cache should hold the newest writes but lacks their log volume=${input.volume} path=${input.cachePath} logUuid=${input.record?.logUuid ?? ''}`,

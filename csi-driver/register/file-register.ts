@@ -123,7 +123,7 @@ function unavailable(directory: string, result: ProcessResult): CacheError {
     'CACHE_REGISTER_UNAVAILABLE',
     `the register can't be used directory=${directory} cause=${cause}`,
     {
-      remedy: 'Check that the directory of the registers (--state-dir) is mounted and writable.',
+      remedy: 'Check that the directory of the registers (--register, --state-dir) is mounted and writable.',
     },
   )
 }

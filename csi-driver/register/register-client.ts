@@ -373,7 +373,7 @@ export class RegisterClient {
       'unknown-outcome',
       'CACHE_REGISTER_UNSETTLED',
       `the register does not answer change=${change} error=${this.#lastError}`,
-      { remedy: 'Check the directory of the registers (--state-dir) and start again.' },
+      { remedy: 'Check the directory of the registers (--register, --state-dir) and start again.' },
     )
   }
 }
