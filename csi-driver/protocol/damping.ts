@@ -29,9 +29,13 @@ export function lostAgain(damping: Damping, nowMs: Ms): Damping {
   return { losses: Math.min(LOSSES_MAX, unforgiven(damping, nowMs) + 1), lostAtMs: nowMs }
 }
 
-/** From when on a peer that has been connected since `connectedSinceMs` may be relied on. */
+/**
+ * From when on a peer that has been connected since `connectedSinceMs` may be relied on. A peer that was late, or that
+ * refused to learn, may have kept its connection, or have it back at once: what counts is the time since the loss.
+ */
 export function stableAtMs(damping: Damping, connectedSinceMs: Ms, nowMs: Ms): Ms {
   const losses = unforgiven(damping, nowMs)
   if (losses === 0) return connectedSinceMs
-  return connectedSinceMs + Math.min(STABLE_MAX_MS, STABLE_FIRST_MS * 2 ** (losses - 1))
+  const sinceMs = Math.max(connectedSinceMs, damping.lostAtMs)
+  return sinceMs + Math.min(STABLE_MAX_MS, STABLE_FIRST_MS * 2 ** (losses - 1))
 }

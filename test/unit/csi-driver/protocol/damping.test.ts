@@ -18,10 +18,15 @@ test('the time doubles with each loss, up to its limit', () => {
   let damping = NEVER_LOST
   const delays = Array.from({ length: LOSSES_MAX + 3 }, (_, i) => {
     damping = lostAgain(damping, 1000 * i)
-    return stableAtMs(damping, 0, 1000 * i)
+    return stableAtMs(damping, 0, 1000 * i) - 1000 * i
   })
   expect(delays.slice(0, 3)).toEqual([STABLE_FIRST_MS, 2 * STABLE_FIRST_MS, 4 * STABLE_FIRST_MS])
   expect(delays.slice(LOSSES_MAX - 1)).toEqual(Array.from({ length: 4 }, () => STABLE_MAX_MS))
+})
+
+test('a peer that was lost while it stayed connected is not relied on at once, however long it was connected before', () => {
+  const lostAtMs = 10 * STABLE_MAX_MS
+  expect(stableAtMs(lostAgain(NEVER_LOST, lostAtMs), 0, lostAtMs)).toBe(lostAtMs + STABLE_FIRST_MS)
 })
 
 test('time without a loss forgives one after the other', () => {
