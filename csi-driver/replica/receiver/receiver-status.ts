@@ -99,6 +99,7 @@ function describeLog(log: NonNullable<VolumeReplica['held']['state']['log']>): S
     lastBatchSeq: log.lastBatchSeq,
     lastSeq: log.lastSeq,
     ackedSeq: log.ackedSeq,
-    unackedRecords: log.lastSeq - log.ackedSeq,
+    // A log that begins late knows nothing of what was acknowledged before, and holds none of it.
+    unackedRecords: log.lastSeq - Math.max(log.ackedSeq, log.tail.seq - 1),
   }
 }

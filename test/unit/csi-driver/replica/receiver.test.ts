@@ -64,6 +64,14 @@ test('HELLO, WELCOME, LEARN, APPEND, APPENDED, HEARTBEAT, ALIVE, and what the st
   })
 })
 
+test('a copy that begins late and is empty lags by nothing', async () => {
+  const rig = await rigOver(new TestStorage(STORE_BYTES))
+  const owner = await rig.welcomed()
+  owner.send({ ...new TestLog().learn(), begin: { batchSeq: 18, seq: 2070, previousHash: 1n } })
+  await settle()
+  expect(rig.receiver.status().volumes).toMatchObject([{ log: { lastSeq: 2069, unackedRecords: 0 } }])
+})
+
 test('the next process finds promise, run, key and log; duplicates are known; its seals wait 8 s', async () => {
   const storage = new TestStorage(STORE_BYTES)
   const log = new TestLog()
