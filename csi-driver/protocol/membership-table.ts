@@ -207,8 +207,14 @@ function isLearner(input: MembershipInput, { node, status }: CandidateView): boo
 
 /** Could it become a copy now or soon? */
 function isUsable(input: MembershipInput, candidate: CandidateView): boolean {
+  if (isTwin(input, candidate)) return false
   const ready = candidate.status === 'connected' && isStable(input, candidate)
   return isLearner(input, candidate) || (ready && !isListed(input, candidate.node))
+}
+
+/** Does its store have the identity of one that is listed, as after its file was copied? The register can hold one of them. */
+function isTwin({ record }: MembershipInput, { node, store }: CandidateView): boolean {
+  return store !== null && record.members.some((member) => member.storeUuid === store.storeUuid && member.node !== node)
 }
 
 function isStable({ damping, nowMs }: MembershipInput, { node, sinceMs }: CandidateView): boolean {
@@ -225,7 +231,7 @@ function learnOrder(input: MembershipInput, candidate: CandidateView, tables: Me
 }
 
 function mayAdd(input: MembershipInput, candidate: CandidateView, tables: MembershipTables): boolean {
-  if (isListed(input, candidate.node) || candidate.store === null) return false
+  if (isListed(input, candidate.node) || candidate.store === null || isTwin(input, candidate)) return false
   const { then } = decide(tables.add, {
     joined: candidate.status === 'joined',
     lease: candidate.lease,
@@ -309,7 +315,7 @@ function absentOf(input: MembershipInput): readonly Absent[] {
   return placesOf(input, ({ node }) => !isAnswering(input, node)).map((candidate) => {
     const { node, domain, refusal } = candidate
     const unstable = candidate.status === 'connected' && !isStable(input, candidate)
-    const status = unstable ? 'unstable' : candidate.status
+    const status = isTwin(input, candidate) ? 'same-store' : unstable ? 'unstable' : candidate.status
     return { node, domain, status, ...(refusal === undefined ? {} : { refusal }) }
   })
 }

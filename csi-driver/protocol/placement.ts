@@ -44,7 +44,8 @@ export function isComplete({ missing }: Placement): boolean {
 
 /** A peer that could help but does not yet. */
 export interface Absent extends Place {
-  readonly status: 'unreachable' | 'unstable' | 'connected' | 'learning' | 'joined' | 'refused'
+  /** same-store: its store is a copy of one that is listed, the identity included. */
+  readonly status: 'unreachable' | 'unstable' | 'connected' | 'learning' | 'joined' | 'refused' | 'same-store'
   readonly refusal?: RefusalCode
 }
 
@@ -76,6 +77,9 @@ function remedyFor(missing: ReplicaWish, absent: readonly Absent[]): string {
   if (absent.some(({ status, refusal }) => comes.includes(status) && refusal === undefined)) return soon
   const full = absent.filter(({ refusal }) => refusal === 'full' || refusal === 'too-many').map(({ node }) => node)
   if (full.length > 0) return `Give the replica store of ${full.join(', ')} more space, or add another --peer.`
+  const twins = absent.filter(({ status }) => status === 'same-store').map(({ node }) => node)
+  if (twins.length > 0)
+    return `The replica store of ${twins.join(', ')} is a copy of another host's: give "forebay peer" there a new --store.`
   const away = absent.filter(({ status }) => status === 'unreachable').map(({ node }) => node)
   if (away.length > 0)
     return `Start "forebay peer" on ${away.join(', ')}, check the network to it, or add another --peer.`

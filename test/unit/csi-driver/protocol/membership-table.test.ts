@@ -28,7 +28,7 @@ import {
   membershipDecision,
   type MembershipInput,
 } from '../../../../csi-driver/protocol/membership-table.ts'
-import { choosePlaces, isComplete } from '../../../../csi-driver/protocol/placement.ts'
+import { choosePlaces, isComplete, tooFewPeersText } from '../../../../csi-driver/protocol/placement.ts'
 import { addMember, removeMember } from '../../../../csi-driver/protocol/register-transitions.ts'
 import { type Member, MEMBERS_MAX } from '../../../../csi-driver/register/record.ts'
 import { aRecord, MEMBER, NODE } from '../register/records.ts'
@@ -248,6 +248,16 @@ describe('cases', () => {
     expect(waiting.absent).toEqual([{ node: 'b', domain: 'default', status: 'unstable' }])
     const later = input({ ...ALONE, candidates, damping, nowMs: 97_000 + STABLE_FIRST_MS })
     expect(membershipDecision(later).then).toEqual({ action: 'learn', node: 'b' })
+  })
+
+  test.each(['connected', 'joined'] as const)('a copied store is no other copy, and said: %s', (status) => {
+    const store = { storeUuid: MEMBER.storeUuid, incarnation: 1 }
+    const candidates = [candidate('b', { status, store, lease: 'held', trim: 'equal' })]
+    const { then, absent } = membershipDecision(input({ ...ALONE, candidates }))
+    expect(then).toEqual({ action: 'none' })
+    expect(absent).toEqual([{ node: 'b', domain: 'default', status: 'same-store' }])
+    const { remedy } = tooFewPeersText({ same: 1, other: 0, any: 0 }, { same: 1, other: 0, any: 0 }, absent)
+    expect(remedy).toContain('The replica store of b is a copy')
   })
 })
 
