@@ -21,6 +21,7 @@ import type { Fence } from '../fencing/fence.ts'
 import { noFence } from '../fencing/no-fence.ts'
 import { toldFence } from '../fencing/told-fence.ts'
 import { RUN_DOUBT_PREFIX } from '../holder/run-directory.ts'
+import { MACHINE_ID_FILE, readHostId } from '../io/real/host-id.ts'
 import { SystemAlignedMemory } from '../io/real/aligned-memory.ts'
 import { openCacheStorage } from '../io/real/cache-file.ts'
 import { RealProcesses } from '../io/real/exec.ts'
@@ -34,6 +35,7 @@ import { ownStoreAddress } from '../cli/peer-list.ts'
 import { decodeLastStatus } from '../observe/last-status.ts'
 import { lastStatusPath } from '../observe/state-paths.ts'
 import { FileRegister } from '../register/file-register.ts'
+import type { NamedHost } from '../register/node-name.ts'
 import { registerPathsIn } from '../register/register-paths.ts'
 
 const TLS_AGAIN_MS: Ms = 500
@@ -88,7 +90,8 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
       randomBytes(buffer.length).copy(buffer)
     },
   }
-  const register = new FileRegister({ processes, paths: registerPathsIn(plan.registerDirectory), volume: plan.volume })
+  const paths = registerPathsIn(plan.registerDirectory)
+  const register = new FileRegister({ processes, paths, volume: plan.volume, host: await namedHost(options) })
   const cacheFill = settings.resource === 'memory' ? cache.storage : await openFillStorage(settings.cache, memory)
   const ports: VolumePorts = {
     clock: systemClock,
@@ -130,6 +133,14 @@ export async function openPorts(options: PortsOptions): Promise<OpenedPorts> {
     backingChanged: settings.backingChanged === 'refuse' ? 'none' : settings.backingChanged,
   }
   return { ports, settings: volumeSettings, memory, processes, undo }
+}
+
+/** Who serves for the first time shows that its name is its own, where other hosts share the register. */
+async function namedHost({ plan: { settings, node }, start, log }: PortsOptions): Promise<NamedHost | null> {
+  if (start !== 'first' || settings.register === null) return null
+  const hostId = await readHostId(systemFiles)
+  if (hostId === null) log.event('serve.host_without_identity', { file: MACHINE_ID_FILE }, 'warning')
+  return hostId === null ? null : { node, hostId }
 }
 
 /**

@@ -1,46 +1,41 @@
 // The register as files in a directory, for hosts without Kubernetes: a file per version, the next version made by
 // link(2), which only one writer can succeed in. No lock between hosts is needed. docs/formats/register.md.
-// Every file call is made by register.sh in a process of its own with a time limit: a mount that hangs stops neither I/O nor
-// exit of the engine, and a call that was given up is an unknown outcome.
+// Every file call is made by register.sh (register-calls.ts).
 import { assert } from '../../base/assert.ts'
 import { CacheError } from '../../base/errors.ts'
-import type { Ms } from '../../base/units.ts'
 import type { ProcessResult, Processes } from '../io/process.ts'
 import { VOLUME_NAME_PATTERN, type RegisterRecord } from './record.ts'
 import { decodeRecord, encodeRecord } from './record-codec.ts'
+import { type NamedHost, NodeName } from './node-name.ts'
+import { ABSENT, callRegister, CONFLICT, DONE, NOTHING_CHANGED, unavailable } from './register-calls.ts'
 import { generationName, type RegisterPaths } from './register-paths.ts'
 import type { CasReply, Register } from './register.ts'
-
-/** A file system that needs longer for a few small calls counts as hung. */
-const CALL_TIMEOUT_MS: Ms = 10_000
-
-/** Exit codes of register.sh. */
-const DONE = 0
-const CONFLICT = 10
-const ABSENT = 11
-const NOTHING_CHANGED = 20
-
-const SCRIPT = decodeURIComponent(new URL('register.sh', import.meta.url).pathname)
 
 export interface FileRegisterOptions {
   readonly processes: Processes
   readonly paths: RegisterPaths
   readonly volume: string
+  /** Given by who changes something in a directory that other hosts use as well. */
+  readonly host?: NamedHost | null
 }
 
 export class FileRegister implements Register {
   readonly #processes: Processes
   readonly #paths: RegisterPaths
   readonly #volume: string
+  readonly #name: NodeName | null
 
   constructor(options: FileRegisterOptions) {
     assert(VOLUME_NAME_PATTERN.test(options.volume), `a volume name is part of a path volume=${options.volume}`)
     this.#processes = options.processes
     this.#paths = options.paths
     this.#volume = options.volume
+    const { processes, paths, host = null } = options
+    this.#name = host === null ? null : new NodeName(processes, paths, host)
   }
 
   async read(): Promise<RegisterRecord | null> {
+    await this.#name?.look()
     const result = await this.#call(['read', this.#paths.directory, this.#volume])
     if (result.exitCode === ABSENT) return null
     if (result.exitCode !== DONE) throw this.#unavailable(result)
@@ -51,6 +46,7 @@ export class FileRegister implements Register {
   async compareAndSwap(expectedRv: number, next: RegisterRecord): Promise<CasReply> {
     assert(next.rv === expectedRv + 1, `the next version follows the expected one rv=${next.rv} expected=${expectedRv}`)
     assert(next.volume === this.#volume, `the record is of another volume volume=${next.volume}`)
+    await this.#name?.take()
     const [expected, generation] = [generationName(expectedRv), generationName(next.rv)]
     const command = ['cas', this.#paths.directory, this.#volume, expected, generation, next.changeId]
     const result = await this.#call(command, `${encodeRecord(next)}\n`)
@@ -61,10 +57,7 @@ export class FileRegister implements Register {
   }
 
   #call(parameters: readonly string[], stdin?: string): Promise<ProcessResult> {
-    return this.#processes.run(['/bin/sh', SCRIPT, ...parameters], {
-      timeoutMs: CALL_TIMEOUT_MS,
-      ...(stdin === undefined ? {} : { stdin }),
-    })
+    return callRegister(this.#processes, parameters, stdin)
   }
 
   #decode(generation: string, content: string): RegisterRecord {
@@ -97,7 +90,7 @@ export type ListedVolume =
  * changed: what it shows is good for status, not for acting on it. Throws `retry` when the directory can't be read.
  */
 export async function listVolumes(processes: Processes, paths: RegisterPaths): Promise<ListedVolume[]> {
-  const result = await processes.run(['/bin/sh', SCRIPT, 'list', paths.directory], { timeoutMs: CALL_TIMEOUT_MS })
+  const result = await callRegister(processes, ['list', paths.directory])
   if (result.exitCode !== DONE) throw unavailable(paths.directory, result)
   const volumes: ListedVolume[] = []
   for (const line of result.stdout.split('\n')) {
@@ -114,16 +107,4 @@ function decodeStored(volume: string, generation: string, content: string): Retu
   if (record.volume !== volume) return { problems: [`record is of another volume volume=${record.volume}`] }
   if (generationName(record.rv) !== generation) return { problems: [`record is of another version rv=${record.rv}`] }
   return decoded
-}
-
-function unavailable(directory: string, result: ProcessResult): CacheError {
-  const cause = result.exitCode === null ? `no answer within ${CALL_TIMEOUT_MS} ms` : result.stderr.trim()
-  return new CacheError(
-    'retry',
-    'CACHE_REGISTER_UNAVAILABLE',
-    `the register can't be used directory=${directory} cause=${cause}`,
-    {
-      remedy: 'Check that the directory of the registers (--register, --state-dir) is mounted and writable.',
-    },
-  )
 }

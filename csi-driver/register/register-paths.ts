@@ -10,6 +10,8 @@ export interface RegisterPaths {
   volumeDirectory(volume: string): string
   /** The file of version `rv` of a volume. */
   recordFile(volume: string, rv: number): string
+  /** Says which host has the name of a node (node-name.ts). No volume's name begins with a dot. */
+  hostFile(node: string): string
 }
 
 export function generationName(rv: number): string {
@@ -27,5 +29,6 @@ export function registerPathsIn(directory: string): RegisterPaths {
     directory,
     volumeDirectory: (volume) => `${directory}/${volume}`,
     recordFile: (volume, rv) => `${directory}/${volume}/${volume}.${generationName(rv)}`,
+    hostFile: (node) => `${directory}/.hosts/${node}`,
   }
 }

@@ -5,11 +5,13 @@
 #   register.sh read DIRECTORY VOLUME                 prints GENERATION, a line feed, and what the newest name holds
 #   register.sh cas DIRECTORY VOLUME EXPECTED NEXT CHANGE   the new content is standard input
 #   register.sh list DIRECTORY                        for each volume VOLUME, tab, GENERATION, tab, content, line feed
+#   register.sh host DIRECTORY NODE                   prints the host that has the name NODE
+#   register.sh take-name DIRECTORY NODE HOST         gives it to HOST if nobody has it; prints the host that has it
 #
 # EXPECTED and NEXT are generations as in the names (16 digits); EXPECTED 0000000000000000 creates.
 # The content is one line. A writer that dies before it has sent all of it leaves its shell with less, or nothing: that is
 # no version, and its line feed is missing.
-# Exit: 0 done; 10 conflict; 11 no record; 20 nothing was changed and nothing will be; anything else: unknown.
+# Exit: 0 done; 10 conflict; 11 no record, or nobody; 20 nothing was changed and nothing will be; anything else: unknown.
 # `test -e` is not used to decide that something is absent: it says "no" to every error of a sick file system.
 set -u
 umask 077
@@ -104,9 +106,34 @@ list_volumes() {
   done
 }
 
+name_host() {
+  list_names "$1/.hosts" || exit 11
+  set -f
+  for name in $names; do
+    if [ "$name" = "$2" ]; then cat "$1/.hosts/$2" && exit 0 || exit 20; fi
+  done
+  exit 11
+}
+
+take_name() {
+  hosts=$1/.hosts node=$2 host=$3
+  mkdir -p "$hosts" && sync "$1" || exit 20
+  temporary=$hosts/.next.$host.$$
+  if ! printf '%s\n' "$host" >"$temporary" || ! sync "$temporary"; then
+    rm -f "$temporary"
+    exit 20
+  fi
+  # Fails where another host was faster: then it is that one's.
+  ln "$temporary" "$hosts/$node" 2>/dev/null
+  rm -f "$temporary"
+  sync "$hosts" && cat "$hosts/$node" || exit 20
+}
+
 case ${1-} in
   read) read_newest "$2" "$3" ;;
   cas) compare_and_swap "$2" "$3" "$4" "$5" "$6" ;;
   list) list_volumes "$2" ;;
+  host) name_host "$2" "$3" ;;
+  take-name) take_name "$2" "$3" "$4" ;;
   *) fail 20 "unknown command ${1-}" ;;
 esac

@@ -1,6 +1,7 @@
 // Proves with several hosts on one machine: a register directory that hangs, fails or turns read-only stops no I/O and
 // loses nothing. A change of the membership waits for it, and the writes with it; an engine that restarts goes on
 // without it; a takeover is refused with one message and changes nothing.
+import { writeFileSync } from 'node:fs'
 import { testOn } from '../../run/requires.ts'
 import { pause, type TestBed } from '../harness/test-bed.ts'
 import { CheckedLoad } from './harness/checked-load.ts'
@@ -106,4 +107,22 @@ onKernel('a takeover without a usable register is refused, and nothing is change
   const second = await b.takeover('off')
   await load.goOn(second, 300)
   await load.close()
+})
+
+onKernel('a second host of the same name is refused with what to do; the first goes on', async () => {
+  const hosts = await Hosts.make(bed)
+  const [a, b] = [hosts.get('a'), hosts.get('b')]
+  const served = await a.serve()
+  await served.untilCopiesOn('a', 'b')
+  writeFileSync(b.path('machine-id'), `${'5'.repeat(32)}\n`)
+  await b.namespaces.run('mount', '--bind', b.path('machine-id'), '/etc/machine-id')
+  for (const command of ['serve', 'takeover'] as const) {
+    const fence = command === 'takeover' ? ['--fenced'] : []
+    const second = b.start(command, '--node', 'a', '--tls-dir', a.tlsDir, ...hosts.get('c').asPeer(), ...fence)
+    expect(await second.ended).toMatchObject({ status: 2 })
+    expect(second.errors).toContain('another host has this name node=a')
+    expect(second.errors).toContain('another --node')
+  }
+  expect(await served.status()).toMatchObject({ state: 'serving', epoch: 1 })
+  await served.stop()
 })

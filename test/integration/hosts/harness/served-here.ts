@@ -107,8 +107,10 @@ function wordsOf(host: Host, command: string, flags: readonly string[]): string[
   const others = hosts.others(host).flatMap((other) => other.asPeer())
   const given = (flag: string): boolean => flags.includes(flag)
   return [
-    ...[command, hosts.volume, '--node', host.name, '--backing', host.backing, '--register', hosts.register],
-    ...['--cache', cache, '--tls-dir', host.tlsDir, '--state-dir', host.stateDir],
+    ...[command, hosts.volume, '--backing', host.backing, '--register', hosts.register, '--cache', cache],
+    ...(given('--node') ? [] : ['--node', host.name]),
+    ...(given('--tls-dir') ? [] : ['--tls-dir', host.tlsDir]),
+    ...['--state-dir', host.stateDir],
     ...(existsSync(cache) || given('--cache-size') ? [] : ['--cache-size', CACHE_SIZE]),
     ...(given('--peer') ? [] : others),
     ...(given('--replicas') ? [] : ['--replicas', '1']),
