@@ -38,13 +38,14 @@ export class CommandFence implements Fence {
     if (exitCode === EXIT_OFF) return 'off'
     if (exitCode === EXIT_CUT) return 'cut'
     const exit = exitCode === null ? `no end within ${FENCE_TIMEOUT_MS} ms` : `exit=${exitCode}`
+    // Not `invalid`: the claim stands, so it is not true that nothing was changed.
     throw new CacheError(
-      'invalid',
+      'retry',
       'CACHE_NOT_FENCED',
       `the fence command did not fence the old owner volume=${volume} node=${node} epoch=${epoch} ${exit} said=${said}`,
       {
         remedy:
-          'It must exit 0 (the host is off) or 10 (cut from the backing, reads and writes). Nothing is served until then; run takeover again.',
+          'It must exit 0 (the host is off) or 10 (cut from the backing, reads and writes). The volume is claimed for this host, which serves nothing until the old owner is fenced: run takeover again. If the old owner lives, it ends as soon as it notices.',
       },
     )
   }

@@ -36,7 +36,7 @@ onKernel('the power of the owner is cut: another host takes over with everything
   // A fence that fails proves nothing, so nothing is served; each attempt is a claim of its own.
   for (const command of ['echo "no such host" >&2; exit 1', 'exit 11', 'kill -9 $$']) {
     const unfenced = b.start('takeover', '--fence-command', command)
-    expect(await unfenced.ended).toMatchObject({ status: 2 })
+    expect(await unfenced.ended).toMatchObject({ status: 1 })
     expect(unfenced.output).toBe('')
     expect(unfenced.errors).toMatch(/^forebay: the fence command did not fence the old owner .*\(CACHE_NOT_FENCED\)$/m)
   }

@@ -36,7 +36,7 @@ test.each([
 test.each([1, 2, 9, 11, 127, 255, null])('exit %s is no fence, and says what the command said', async (exitCode) => {
   const { fence } = endingWith(exitCode)
   await expect(fence.fence('db', ENTRY)).rejects.toMatchObject({
-    kind: 'invalid',
+    kind: 'retry',
     code: 'CACHE_NOT_FENCED',
     message: expect.stringContaining('power unit: no answer'),
   })
