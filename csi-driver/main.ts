@@ -6,7 +6,7 @@ import { refusalText } from './cli/command.ts'
 import { keptSettings } from './cli/kept-settings.ts'
 import { readServe, serveCommandOf } from './cli/serve-settings.ts'
 import { ServedVolume } from './engine-process/served-volume.ts'
-import { EXIT_FAILURE, EXIT_NO_RESTART, EXIT_REFUSED } from './holder/exit-status.ts'
+import { EXIT_DIRTY, EXIT_FAILURE, EXIT_NO_RESTART, EXIT_REFUSED } from './holder/exit-status.ts'
 import { leaveProcess } from './io/real/leave-process.ts'
 import { DescriptorLineSink } from './io/real/line-sink.ts'
 import { systemFiles } from './io/real/small-files.ts'
@@ -72,6 +72,6 @@ function explain(error: unknown): number {
 setInterval(() => undefined, KEEP_ALIVE_MS)
 const status = await main(process.argv.slice(2), process.env)
 sink.flushSync()
-// Not process.exit after a failure: it waits for readers of /dev/fuse that nobody has woken.
-if (status === EXIT_FAILURE || status === EXIT_REFUSED) leaveProcess(status)
+// Not process.exit after a failure or a stop at once: it waits for readers of /dev/fuse that nobody has woken.
+if (status === EXIT_FAILURE || status === EXIT_REFUSED || status === EXIT_DIRTY) leaveProcess(status)
 process.exit(status)

@@ -39,6 +39,7 @@ import type {
   Waiting,
 } from '../observe/volume-control.ts'
 import { VolumeDevice } from './device.ts'
+import { EarlySignals } from './early-signals.ts'
 import { whoIsMeant } from './end-older.ts'
 import { leaveCache } from './leave-cache.ts'
 import { deviceUserOf, lastStatusOf, peerViews, volumeStatus } from './status-report.ts'
@@ -64,6 +65,7 @@ export class ServedVolume implements VolumeControl {
   private readonly version = productVersion()
   private readonly lastStatus: LastStatusWriter
   private readonly exit = Promise.withResolvers<number>()
+  private readonly early: EarlySignals
   private state: VolumeState = 'starting'
   private opened: OpenedPorts | null = null
   private volume: Volume | null = null
@@ -81,6 +83,7 @@ export class ServedVolume implements VolumeControl {
     this.plan = plan
     this.environment = environment
     this.log = log
+    this.early = new EarlySignals(environment.start, log)
     this.lastStatus = new LastStatusWriter(systemFiles, lastStatusPath(plan.stateDirectory, plan.volume))
   }
 
@@ -88,7 +91,8 @@ export class ServedVolume implements VolumeControl {
   async run(onReady: (device: string) => void): Promise<number> {
     const { plan } = this
     await systemFiles.makeDirectory(`${plan.stateDirectory}/run`)
-    await this.open()
+    const endedEarly = await Promise.race([this.open().then(() => null), this.early.ended])
+    if (endedEarly !== null) return endedEarly
     this.control = new ControlServer({ path: plan.controlSocket, control: this, log: this.log })
     await this.control.listen()
     await this.listenForMetrics()
@@ -100,6 +104,7 @@ export class ServedVolume implements VolumeControl {
     if (this.environment.start === 'first') await keepSettings(systemFiles, plan.runDirectory, plan)
     await systemFiles.replace(`${plan.runDirectory}/${RUN_READY}`, '\n')
     onReady(device.name as string)
+    this.early.passOn(() => this.signal())
     this.tick()
     return this.exit.promise
   }
@@ -271,8 +276,10 @@ export class ServedVolume implements VolumeControl {
 
   /** A signal of the holder: the first begins an orderly stop, every later one stops at once. */
   signal(): void {
-    // An engine that follows another one may leave dirty data behind.
-    if (this.volume === null) process.exit(this.environment.start === 'restart' ? EXIT_DIRTY : EXIT_CLEAN)
+    if (this.volume === null) {
+      this.early.take()
+      return
+    }
     // What is being taken down waits for I/O that perhaps never ends. Who is replaced leaves signals to the next engine.
     if (this.ending === EXIT_DIRTY || this.ending === EXIT_NO_RESTART) leaveProcess(this.ending)
     if (this.ending !== null) return
