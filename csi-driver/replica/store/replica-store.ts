@@ -311,7 +311,7 @@ async function newStore(options: StoreOptions, found: 'empty' | 'damaged'): Prom
   const { storage, memory, clock, random, resource, sizeBytes, log } = options
   if (!options.allowFormat) {
     const what = found === 'empty' ? 'there is no replica store' : 'no superblock of the replica store is valid'
-    throw refusedStorage(storage.name, what, 'Check the path, or let a new, empty store be made there.')
+    throw refusedStorage(storage.name, what, 'Check the path, or make a new, empty store there with --format-store.')
   }
   const capacityBytes = roundDown(sizeBytes, BLOCK_BYTES)
   const segmentBytes = options.segmentBytes ?? segmentBytesFor(capacityBytes)
