@@ -47,7 +47,7 @@ export class ObserveServer {
 }
 
 function cannotListen(address: SocketAddress, cause: Error): CacheError {
-  const message = `cannot listen for metrics address=${printAddress(address)} cause=${cause.message}`
+  const message = `cannot listen address=${printAddress(address)} cause=${cause.message}`
   return new CacheError('invalid', 'CACHE_METRICS_ADDRESS', message, {
     cause,
     remedy: 'Give --metrics an address of this host with a free port.',
