@@ -13,6 +13,7 @@ import type { LocalEngines } from '../io/local-engines.ts'
 import { type Listener, type NetworkAddress, printNetworkAddress } from '../io/network.ts'
 import type { PeerNetwork, PeerStream } from '../io/peer-network.ts'
 import type { AlignedMemory } from '../io/storage.ts'
+import { BegunBodies } from './receiver/begun-bodies.ts'
 import { BodyPool } from './receiver/body-pool.ts'
 import { ByteShares } from './receiver/byte-shares.ts'
 import { Connection } from './receiver/connection.ts'
@@ -69,7 +70,7 @@ export class Receiver {
     const { store, clock, timers, log, engines } = ports
     this.ports = ports
     this.limits = { ...RECEIVER_LIMITS, ...limits }
-    const { unwrittenBytesMax, unwrittenBytesPerVolumeMax, bodyBytesMax } = this.limits
+    const { unwrittenBytesMax, unwrittenBytesPerVolumeMax, bodyBytesMax, begunBytesPerNodeMax } = this.limits
     this.startedAtMs = clock.bootMs()
     this.shares = new ByteShares({ bytesMax: unwrittenBytesMax, accountBytesMax: unwrittenBytesPerVolumeMax })
     const bufferBytesMax = storedBytesFor(ENVELOPE_BYTES_MAX)
@@ -83,7 +84,8 @@ export class Receiver {
       startedAtMs: this.startedAtMs,
     }
     this.host = {
-      ...{ node, store, clock, timers, log, bodies, versions },
+      ...{ node, store, clock, timers, log, versions },
+      begun: new BegunBodies({ pool: bodies, timers }, Math.max(bufferBytesMax, begunBytesPerNodeMax)),
       refusals: new RefusalLog({ log, clock }),
       unsentBytesMax: this.limits.unsentBytesMax,
       volumes: new VolumeDirectory(this.volumeHost, this.limits),
@@ -140,7 +142,8 @@ export class Receiver {
   }
 
   status(): ReceiverStatus {
-    const { store, bodies, refusals, volumes } = this.host
+    const { store, refusals, volumes } = this.host
+    const { bodies } = this.volumeHost
     const nowMs = this.ports.clock.bootMs()
     return {
       node: this.host.node,

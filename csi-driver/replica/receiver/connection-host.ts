@@ -3,7 +3,7 @@ import type { Clock, Timers } from '../../../base/clock.ts'
 import type { EventLog } from '../../../base/log.ts'
 import type { Bytes } from '../../../base/units.ts'
 import type { WireVersions } from '../wire/versions.ts'
-import type { BodyPool } from './body-pool.ts'
+import type { BegunBodies } from './begun-bodies.ts'
 import type { LeftCaches } from './left-caches.ts'
 import type { RefusalLog } from './refusals.ts'
 import type { HeldStore } from './store-port.ts'
@@ -17,7 +17,7 @@ export interface ConnectionHost {
   readonly timers: Timers
   readonly log: EventLog
   readonly refusals: RefusalLog
-  readonly bodies: BodyPool
+  readonly begun: BegunBodies
   readonly unsentBytesMax: Bytes
   readonly versions: WireVersions
   readonly volumes: VolumeDirectory

@@ -160,7 +160,7 @@ export class Connection implements EngineLink {
       this.greet(message)
       return
     }
-    if (message.type === 'APPEND') this.room = null
+    if (message.type === 'APPEND') this.bodyIsWhole()
     else if (message.type === 'HEARTBEAT') this.beats = true
     if (this.leftCache !== null) {
       this.leftCache.receive(this, message)
@@ -236,7 +236,7 @@ export class Connection implements EngineLink {
     this.phase = 'closing'
     this.present = false
     this.reader.end()
-    if (this.room !== null) this.host.bodies.give(this.room)
+    if (this.room !== null) this.host.begun.givenUp(this.node, this.room)
     this.room = null
     if (this.replica !== null) {
       this.replica.lost(this)
@@ -248,23 +248,29 @@ export class Connection implements EngineLink {
   }
 
   private roomFor(bodyBytes: Bytes): RoomForBody | 'later' {
-    const { bodies } = this.host
+    const { begun } = this.host
     // The store writes it from where it is: its own header in front, zeros behind it up to the end of a block.
     const bytes = storedBytesFor(bodyBytes)
-    const buffer = bodies.take(bytes)
+    const buffer = begun.take(this.node, bytes)
     if (buffer === null) {
       this.waitsForRoom = true
       this.steer()
-      bodies.wait(bytes, () => this.roomIsFree(bytes))
+      begun.wait(this.node, bytes, () => this.roomIsFree(bytes))
       return 'later'
     }
     this.room = buffer
     return { buffer, start: STORED_HEADER_BYTES }
   }
 
+  /** Its buffer goes to the volume with it. */
+  private bodyIsWhole(): void {
+    if (this.room !== null) this.host.begun.ended(this.node, this.room)
+    this.room = null
+  }
+
   private roomIsFree(bytes: Bytes): void {
     if (this.isOver) {
-      this.host.bodies.wake(bytes)
+      this.host.begun.passOn(this.node, bytes)
       return
     }
     this.waitsForRoom = false

@@ -23,6 +23,8 @@ export interface ReceiverLimits {
   readonly writingBytesMax: Bytes
   /** Buffers for bodies: `unwrittenBytesMax` and what connections have begun to receive. */
   readonly bodyBytesMax: Bytes
+  /** Buffers for what the connections of one node have begun to receive; one is always allowed. */
+  readonly begunBytesPerNodeMax: Bytes
   /** Answers that the other side does not read. */
   readonly unsentBytesMax: Bytes
   /** One FETCH sends no more than this, whatever it asks for. */
@@ -38,6 +40,7 @@ export const RECEIVER_LIMITS: ReceiverLimits = {
   unwrittenBytesPerVolumeMax: 16 * MIB,
   writingBytesMax: 8 * MIB,
   bodyBytesMax: 192 * MIB,
+  begunBytesPerNodeMax: 48 * MIB,
   unsentBytesMax: 8 * MIB,
   fetchBytesMax: 64 * MIB,
 }

@@ -327,8 +327,9 @@ export class Rig<Store extends HeldStore = MemoryStore> {
   }
 
   /** A welcomed owner whose store has an empty log. */
-  async learned(log: TestLog, changes: Parameters<TestEngine['hello']>[0] = {}): Promise<TestEngine> {
-    const owner = await this.welcomed({ epoch: log.epoch, run: log.run, volumeUuid: log.volumeUuid, ...changes })
+  async learned(log: TestLog, changes: Parameters<TestEngine['hello']>[0] = {}, node = 'node-a'): Promise<TestEngine> {
+    const { epoch, run, volumeUuid } = log
+    const owner = await this.welcomed({ epoch, run, volumeUuid, ...changes }, node)
     owner.send(log.learn())
     await settle()
     owner.answers.length = 0
