@@ -19,8 +19,9 @@ export interface PgbenchResult {
   readonly latencyMs: number
 }
 
+/** Becomes the program, where runuser would stay its parent and keep signals from it. */
 function asUser(program: string, args: readonly string[]): [string, string[]] {
-  return ['runuser', ['-u', USER, '--', program, ...args]]
+  return ['setpriv', [`--reuid=${USER}`, `--regid=${USER}`, '--init-groups', program, ...args]]
 }
 
 /** Throws when pgbench did nothing or saw a failed transaction. */
