@@ -1,6 +1,7 @@
 // The tables of `forebay peers`: what each replica store holds, and what of it may be given up. Pure.
 import { BLOCK_BYTES } from '../../base/units.ts'
 import type { PeerFinding, PeerStatus } from '../peer-process/control-protocol.ts'
+import { discardReason } from './discard-reasons.ts'
 import { bytesText } from './quantity-text.ts'
 
 type VolumeLine = PeerStatus['volumes'][number]
@@ -72,8 +73,8 @@ export function findingsTable(findings: readonly PeerFinding[], dryRun: boolean)
   return `${[...lines, result].join('\n')}\n`
 }
 
-function findingRow({ volume, volumeUuid, storedBytes, outcome, reason, rules, error }: PeerFinding): string[] {
-  return [volume, volumeUuid, bytesText(storedBytes), outcome, error ?? `${reason} (${rules})`]
+function findingRow({ volume, volumeUuid, storedBytes, outcome, reason, error }: PeerFinding): string[] {
+  return [volume, volumeUuid, bytesText(storedBytes), outcome, error ?? discardReason(reason)]
 }
 
 function tableLines(rows: readonly (readonly string[])[]): string[] {

@@ -1,4 +1,7 @@
 // Proves the tables of `forebay peers`: a line per volume, what is unusual said below, nothing where nothing is.
+import { DISCARD_ROWS } from '../../../../csi-driver/protocol/discard-table.ts'
+import { GARBAGE_ROWS } from '../../../../csi-driver/replica/receiver/garbage.ts'
+import { discardReason } from '../../../../csi-driver/cli/discard-reasons.ts'
 import { findingsTable, peersTable } from '../../../../csi-driver/cli/peer-tables.ts'
 import type { PeerFinding } from '../../../../csi-driver/peer-process/control-protocol.ts'
 import { peerStatus, volumeLine } from './peer-status-kit.ts'
@@ -74,16 +77,24 @@ const finding = (given: Partial<PeerFinding>): PeerFinding => ({
 
 test('what may go, and what went', () => {
   expect(findingsTable([], true)).toBe('Nothing is held here.\n')
-  const findings = [finding({}), finding({ volume: 'old', outcome: 'may-go', reason: 'superseded', rules: '7.1a' })]
+  const findings = [finding({}), finding({ volume: 'old', outcome: 'may-go', reason: 'volume-gone', rules: '7.2' })]
   expect(findingsTable(findings, true)).toBe(
     [
       'VOLUME  UUID                              BYTES  OUTCOME  WHY',
-      `db1     ${'c1'.repeat(16)}  1 KiB  kept     in-use (invariant 9)`,
-      `old     ${'c1'.repeat(16)}  1 KiB  may-go   superseded (7.1a)`,
+      `db1     ${'c1'.repeat(16)}  1 KiB  kept     an engine uses it`,
+      `old     ${'c1'.repeat(16)}  1 KiB  may-go   nothing of it is missing on the backing`,
       '1 of 2 may go; nothing was changed',
       '',
     ].join('\n'),
   )
   const done = [finding({ outcome: 'discarded' }), finding({ outcome: 'failed', error: 'EIO' })]
   expect(findingsTable(done, false)).toMatch(/failed {5}EIO\n1 of 2 discarded\n$/)
+})
+
+test('every reason of the tables has its words, and says how to go on where the user can', () => {
+  const labels = [...GARBAGE_ROWS, ...DISCARD_ROWS].map(({ label }) => label)
+  const unworded = labels.filter((label) => discardReason(label) === label)
+  // Orders of an engine; and the row that asks the other table.
+  expect(unworded).toEqual(['names', 'learn', 'learn-while-listed'])
+  expect(discardReason('authoritative-or-pending')).toContain('--gone')
 })
