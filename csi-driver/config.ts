@@ -5,7 +5,6 @@ import {
   addressSetting,
   choiceSetting,
   durationSetting,
-  integerSetting,
   pathSetting,
   printSize,
   requiredSetting,
@@ -158,12 +157,13 @@ export const serveSchema = {
     help: 'How requests are read from /dev/fuse. Fixed for the life of the device.',
     why: 'epoll costs a third of the CPU but rests on an interface that a future Node may drop; auto takes it if it works.',
   }),
-  busyPoll: integerSetting({
-    default: 0,
-    min: 0,
-    max: 1000,
-    help: 'Microseconds to poll for the next request before sleeping.',
-    why: 'Saves a wake-up per request at low queue depth, at the price of CPU. 0 is right unless latency is everything.',
+  busyPoll: textSetting({
+    default: 'auto',
+    maxLength: 4,
+    pattern: /^(auto|[1-9]\d{0,2}|0|1000)$/,
+    allowed: 'auto, or 0 to 1000 microseconds',
+    help: 'How long to poll for the next request before sleeping, in microseconds. auto: up to 50 while it pays and the host has CPU to spare.',
+    why: 'Saves the wake-up of a request at low queue depth, at the price of CPU. auto spends at most a tenth of a CPU in vain, and nothing while less than half a CPU is idle; 0 for hosts where every cycle counts.',
   }),
 } as const
 

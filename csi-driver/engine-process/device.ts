@@ -154,7 +154,7 @@ export class VolumeDevice implements WriteCacheSwitch {
     const channel = createFuseDevices(memory).channel(FUSE_FD, {
       kind: this.channelKind,
       maxWriteBytes: TRANSFER_BYTES_MAX,
-      busyPollMicros: plan.settings.busyPoll,
+      busyPollMicros: plan.settings.busyPoll === 'auto' ? 'auto' : Number(plan.settings.busyPoll),
     })
     this.frontend = new FuseFrontend({
       channel,

@@ -33,8 +33,8 @@ export interface FuseChannelEvents {
    */
   onDrained(): boolean
   /**
-   * `epoll`: the queue of the kernel was seen empty. `readers`: never called, a blocking read cannot see that.
-   * Runs before the `onDrained` of the same turn.
+   * `epoll`: the queue of the kernel was seen empty; the first time after a start or `resume` is never missed, later ones
+   * may be. `readers`: never called, a blocking read cannot see that. Runs before the `onDrained` of the same turn.
    */
   onQueueEmpty(): void
   /** Runs once, after the last `onRequest`; not after the end of `stop`. */
@@ -73,8 +73,8 @@ export interface FuseChannelOptions {
   readonly kind: FuseChannelKind
   /** Longest WRITE payload that INIT negotiates; the read buffers hold 4096 bytes more. */
   readonly maxWriteBytes: Bytes
-  /** `epoll` only: how long to poll for the next request before sleeping, in microseconds; 0 switches it off. */
-  readonly busyPollMicros: number
+  /** `epoll` only: how long to poll for the next request before sleeping, in microseconds; 0 switches it off; `auto`: busy-poll.ts. */
+  readonly busyPollMicros: number | 'auto'
 }
 
 /** Opens /dev/fuse and joins channels to its descriptor. */

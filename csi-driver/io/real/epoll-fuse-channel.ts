@@ -3,10 +3,10 @@
 // handle of libuv that does not ask what kind of file it is; `process.binding` is deprecated in the documentation only,
 // and ReadersFuseChannel is there for the day it goes.
 //
-// One buffer serves all: the stream of libuv reads the first request of a wake-up into it, the drain the others. After
-// the queue is empty the channel may poll for a while, because the sleep and the wake-up cost more than the work of
-// one request; it does so only while nothing is outstanding, since polling keeps the whole event loop waiting, and
-// only while it pays: a score falls with every fruitless poll.
+// One buffer serves all: the stream of libuv reads the first request of a wake-up into it, the drain the others. A look
+// that finds nothing costs as much as a request (Node makes an exception of EAGAIN), so with one request at a time the
+// channel does not look for a second one: if there is one, epoll says so at once. After the queue is empty the channel may
+// poll for a while (busy-poll.ts), only while nothing is outstanding, since polling keeps the whole event loop waiting.
 import { closeSync, readSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { SocketConstructorOpts } from 'node:net'
@@ -18,16 +18,16 @@ import type {
   FuseChannelOptions,
   ReplyOutcome,
 } from '../fuse-channel.ts'
+import { AttemptScore } from './attempt-score.ts'
+import { BusyPoll } from './busy-poll.ts'
 import { errnoName } from './errno.ts'
 import { channelEndOf, READ_BUFFER_EXTRA_BYTES, writeReply } from './fuse-reply.ts'
+import { systemSpareCpus } from './spare-cpus.ts'
 
 /** Requests per turn of the event loop; then timers and other descriptors get their turn. */
 const REQUESTS_PER_TURN_MAX = 256
-/** Polls in a row that may find nothing before polling stops paying. */
-const POLL_SCORE_MAX = 64
-const POLL_SCORE_HIT = 4
-/** While it does not pay, one wake-up in so many polls all the same, to notice that it would. */
-const POLL_PROBE_INTERVAL = 32
+/** Looks for a second request: so many fruitless ones in a row end them, one that finds some brings back so many. */
+const LOOKS = { max: 16, perHit: 8, probeInterval: 8 }
 
 interface PipeBinding {
   readonly Pipe: new (type: number) => object & { open(fd: number): number }
@@ -39,20 +39,21 @@ export class EpollFuseChannel implements FuseChannel {
   readonly counters: FuseChannelCounters = { wakeups: 0, requests: 0, polls: 0, pollHits: 0 }
   private readonly fd: number
   private readonly buffer: Buffer
-  private readonly busyPollMs: number
+  private readonly busyPoll: BusyPoll
+  private readonly looks = new AttemptScore(LOOKS)
   private events: FuseChannelEvents | null = null
   private socket: Socket | null = null
   private reading = false
   private ended = false
   private closed = false
-  private pollScore = POLL_SCORE_MAX
 
   /** `buffer` holds maxWriteBytes + 4096 bytes and belongs to the channel from now on. */
   constructor(fd: number, buffer: Buffer, options: FuseChannelOptions) {
     assert(buffer.length >= options.maxWriteBytes + READ_BUFFER_EXTRA_BYTES, `read buffer length=${buffer.length}`)
     this.fd = fd
     this.buffer = buffer
-    this.busyPollMs = options.busyPollMicros / 1000
+    const { busyPollMicros } = options
+    this.busyPoll = busyPollMicros === 'auto' ? BusyPoll.auto(systemSpareCpus()) : BusyPoll.fixed(busyPollMicros / 1000)
   }
 
   start(events: FuseChannelEvents): void {
@@ -87,6 +88,8 @@ export class EpollFuseChannel implements FuseChannel {
   resume(): void {
     if (this.ended || this.reading) return
     this.reading = true
+    // Whoever paused may have missed that the queue was empty.
+    this.looks.reset()
     this.socket?.resume()
   }
 
@@ -118,31 +121,45 @@ export class EpollFuseChannel implements FuseChannel {
     if (events === null || this.ended) return false
     this.counters.wakeups++
     if (length > 0) this.deliver(events, length)
-    let count = 1
-    let pollUntilMs = 0
-    while (this.reading && count < REQUESTS_PER_TURN_MAX) {
-      const got = this.readOne()
-      if (got > 0) {
-        if (pollUntilMs !== 0) this.pollEnded(true)
-        pollUntilMs = 0
-        this.deliver(events, got)
-        count++
-        continue
-      }
-      if (got < 0) return false
-      if (pollUntilMs === 0) {
-        events.onQueueEmpty()
-        const idle = events.onDrained()
-        if (!idle || !this.wantsPoll()) return this.reading
-        this.counters.polls++
-        pollUntilMs = performance.now() + this.busyPollMs
-      } else if (performance.now() >= pollUntilMs) {
-        this.pollEnded(false)
-        return this.reading
-      }
+    let room = REQUESTS_PER_TURN_MAX - 1
+    if (length === 0 || this.looks.worthTrying()) {
+      const found = this.takeWaiting(events, room)
+      if (found < 0) return false
+      this.looks.ended(found > 0)
+      room -= found
     }
-    events.onDrained()
+    while (events.onDrained() && room > 0 && this.reading && this.poll(events)) room--
     return this.reading
+  }
+
+  /** Takes what waits in the kernel, `limit` at most; returns how many they were, -1 when the connection has ended. */
+  private takeWaiting(events: FuseChannelEvents, limit: number): number {
+    let count = 0
+    while (this.reading && count < limit) {
+      const got = this.readOne()
+      if (got < 0) return -1
+      if (got === 0) {
+        events.onQueueEmpty()
+        break
+      }
+      this.deliver(events, got)
+      count++
+    }
+    return count
+  }
+
+  /** Waits for the next request by asking again and again; false when none came in time, or it is not the time for it. */
+  private poll(events: FuseChannelEvents): boolean {
+    const untilMs = this.busyPoll.isOff ? 0 : this.busyPoll.untilMs(performance.now())
+    if (untilMs === 0) return false
+    this.counters.polls++
+    let got = this.readOne()
+    while (got === 0 && performance.now() < untilMs) got = this.readOne()
+    this.busyPoll.ended(got > 0)
+    if (got <= 0) return false
+    this.counters.pollHits++
+    this.deliver(events, got)
+    return true
   }
 
   private deliver(events: FuseChannelEvents, length: number): void {
@@ -166,18 +183,6 @@ export class EpollFuseChannel implements FuseChannel {
     } finally {
       Error.stackTraceLimit = limit
     }
-  }
-
-  private wantsPoll(): boolean {
-    if (this.busyPollMs === 0 || this.ended) return false
-    return this.pollScore > 0 || this.counters.wakeups % POLL_PROBE_INTERVAL === 0
-  }
-
-  private pollEnded(hit: boolean): void {
-    if (hit) {
-      this.counters.pollHits++
-      this.pollScore = Math.min(POLL_SCORE_MAX, this.pollScore + POLL_SCORE_HIT)
-    } else if (this.pollScore > 0) this.pollScore--
   }
 
   private end(error: unknown): void {

@@ -54,7 +54,7 @@ describe('flags of serve', () => {
     [['--node', 'two words'], '--node must be 1 to 253 of'],
     [['--accept-data-loss', 'UPPER'], "--accept-data-loss must be the volume's name"],
     [['--backing-changed', 'yes'], '--backing-changed is none of'],
-    [['--busy-poll', '1001'], '--busy-poll is too large; at most 1000'],
+    [['--busy-poll', '1001'], '--busy-poll must be auto, or 0 to 1000 microseconds'],
     [['--cachesize', '1GiB'], '--cachesize is unknown; did you mean cache-size?'],
     [['--cache', '/other'], '--cache is given more than once'],
   ])('%j', (words, expected) => {
