@@ -7,7 +7,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { PROJECT_ROOT } from '../../../tidy/planted-tree.ts'
+import { PROJECT_ROOT } from '../../tidy/planted-tree.ts'
 
 const LIST = `
   const { createRequire } = await import('node:module')
