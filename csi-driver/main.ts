@@ -1,5 +1,6 @@
 // The engine process of one volume, started by the holder with the words of `forebay serve`. The composition root: here
 // and in engine-process/ ports meet real adapters.
+import { flushCompileCache } from 'node:module'
 import { CacheError } from '../base/errors.ts'
 import { createWinstonLog } from '../base/log-winston.ts'
 import { refusalText } from './cli/command.ts'
@@ -44,6 +45,8 @@ async function main(words: readonly string[], environment: NodeJS.ProcessEnv): P
   try {
     return await served.run((device) => {
       if (!restart) process.stdout.write(readyLine(settings.output, volume, device))
+      // For the next start: an engine that is killed would leave nothing there.
+      flushCompileCache()
       // Signals that the holder got while no engine was there to take them.
       for (let i = 0; i < Number(environment['FOREBAY_STOPS'] ?? 0); i += 1) served.signal()
     })

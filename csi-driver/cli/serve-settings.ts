@@ -17,7 +17,6 @@ import {
   type TakeoverSettings,
 } from '../config.ts'
 import { replicationProblems } from '../config-replication.ts'
-import { readConfigText } from '../config-file.ts'
 import { NODE_NAME_PATTERN } from '../io/peer-network.ts'
 import { runDirectory, storageLockFile, volumeLockFile } from '../holder/run-directory.ts'
 import { SOCKET_NEW_SUFFIX, SOCKET_PATH_BYTES_MAX } from '../observe/control-server.ts'
@@ -142,6 +141,8 @@ async function readConfigFile(
   if (name === undefined) return null
   try {
     const text = kept?.configText ?? (await readFile(name, 'utf8'))
+    // Only here: a volume without such a file has no use for YAML.
+    const { readConfigText } = await import('../config-file.ts')
     const file = readConfigText(name, text)
     return 'where' in file ? file : { ...file, text }
   } catch (error) {

@@ -30,7 +30,7 @@ import { openBacking } from '../io/real/open-backing.ts'
 import { openDescriptor } from '../io/real/open-descriptor.ts'
 import { systemFiles } from '../io/real/small-files.ts'
 import { systemClock, systemTimers } from '../io/real/system-clock.ts'
-import { TlsNetwork } from '../io/real/tls-network.ts'
+import type { TlsNetwork } from '../io/real/tls-network.ts'
 import { ownStoreAddress } from '../cli/peer-list.ts'
 import { decodeLastStatus } from '../observe/last-status.ts'
 import { lastStatusPath } from '../observe/state-paths.ts'
@@ -150,9 +150,11 @@ async function namedHost({ plan: { settings, node }, start, log }: PortsOptions)
 async function openNetwork({ plan, start, log }: PortsOptions): Promise<TlsNetwork | null> {
   const { tlsDir } = plan.settings
   if (tlsDir === null) return null
+  // Only here: TLS is 6 MiB of resident memory that a volume without copies has no use for.
+  const network = await import('../io/real/tls-network.ts')
   for (let said = ''; ; ) {
     try {
-      return new TlsNetwork({ tlsDir, clock: systemClock, log })
+      return new network.TlsNetwork({ tlsDir, clock: systemClock, log })
     } catch (error) {
       if (start === 'first' || !(error instanceof CacheError)) throw error
       if (error.code !== said) log.event('serve.certificates_awaited', { reason: error.message }, 'error')

@@ -99,8 +99,9 @@ start_engine() {
   started_at=$uptime_seconds
   forwarded=$stops
   # Threads for the I/O of backing and cache, thread-pool.ts: as many as cost nothing where they have nothing to do.
+  # One arena of malloc instead of one for each thread that V8 compiles on: 11 MiB less after some load.
   # shellcheck disable=SC2086 # the flags are words
-  UV_THREADPOOL_SIZE=${UV_THREADPOOL_SIZE:-24} \
+  MALLOC_ARENA_MAX=${MALLOC_ARENA_MAX:-1} UV_THREADPOOL_SIZE=${UV_THREADPOOL_SIZE:-24} \
     FOREBAY_START=$start FOREBAY_STOPS=$forwarded FOREBAY_RUN_DIR=$run FOREBAY_HOLDER_PID=$$ FOREBAY_ROOT=$build \
     launch "$program" $node_flags "$build/csi-driver/main.ts" "$@" &
   engine=$!

@@ -21,7 +21,7 @@ case $1 in
   number=$(($(cat "$FAKE/engines") + 1)); echo "$number" >"$FAKE/engines"
   echo $$ >"$FAKE/engine-pid"
   note "engine $number $FOREBAY_START stops=$FOREBAY_STOPS"
-  shift; note "arguments $*"; printf '%s' "$flags" >"$FAKE/flags"
+  shift; note "arguments $*"; printf '%s' "$flags" >"$FAKE/flags"; printf '%s' "$MALLOC_ARENA_MAX" >"$FAKE/arenas"
   run=$FOREBAY_RUN_DIR
   if [ -r "$FAKE/life-$number" ]; then . "$FAKE/life-$number"; else . "$FAKE/life"; fi ;;
 esac

