@@ -56,9 +56,20 @@ async function freeAddress(): Promise<string> {
   return `127.0.0.1:${address.port}`
 }
 
-async function serve(scaffold: Scaffold, directory: string, copies: Copies | null): Promise<Subject> {
+interface Directories {
+  /** For caches and the replica store. */
+  readonly disk: string
+  /** For the backings: what is measured is not how fast they are. */
+  readonly memory: string
+}
+
+async function serve(
+  scaffold: Scaffold,
+  { disk: directory, memory }: Directories,
+  copies: Copies | null,
+): Promise<Subject> {
   const name = copies === null ? 'alone' : 'replicated'
-  const backing = await scaffold.writtenFile(path.join(directory, `backing-${name}`), VOLUME_BYTES)
+  const backing = await scaffold.writtenFile(path.join(memory, `backing-${name}`), VOLUME_BYTES)
   const cache = path.join(directory, `cache-${name}`)
   const stateDirectory = copies === null ? path.join(directory, 'state') : copies.stateDirectory(OWNER)
   const peer = await copies?.startPeer({ node: PEER, directory, resource: 'flash', sizeMiB: STORE_MIB })
@@ -91,11 +102,12 @@ function seconds(value: number): string {
   return Number.isNaN(value) ? '-' : Number.isFinite(value) ? `≤ ${value * 1000} ms` : 'longer'
 }
 
-function printRuntime({ name, buckets, passes, kills, lives }: Subject): void {
+function printRuntime({ name, buckets, passes, kills, lives, waitedShare }: Subject): void {
   const delays = buckets.get(EVENT_LOOP_DELAY)
   const pauses = buckets.get(GC_PAUSE)
   say(`  ${name}: ${passes} passes of load, ${kills} kills, ${lives.length} engines`)
   say(`    event loop late     p50 ${seconds(quantileOf(delays, 0.5))}, p99.9 ${seconds(quantileOf(delays, 0.999))}`)
+  say(`    without a processor ${(100 * waitedShare).toFixed(1)} % of the time`)
   const [most, all] = [seconds(quantileOf(pauses, 0.999)), seconds(quantileOf(pauses, 1))]
   say(`    collections         ${countOf(pauses)}, p99.9 ${most}, longest ${all}`)
 }
@@ -104,9 +116,9 @@ function printRuntime({ name, buckets, passes, kills, lives }: Subject): void {
 async function endure(scaffold: Scaffold): Promise<boolean> {
   const prng = createPrng(seed)
   const schedule = scheduleOf(minutes, prng.fork('schedule'))
-  const directory = await scaffold.diskDirectory()
-  const copies = await Copies.make(scaffold, directory, [OWNER, PEER])
-  const subjects = [await serve(scaffold, directory, null), await serve(scaffold, directory, copies)]
+  const directories = { disk: await scaffold.diskDirectory(), memory: await scaffold.memoryDirectory() }
+  const copies = await Copies.make(scaffold, directories.disk, [OWNER, PEER])
+  const subjects = [await serve(scaffold, directories, null), await serve(scaffold, directories, copies)]
   say(`endurance: ${minutes} min, kills at ${schedule.killsAtMs.map((ms) => Math.round(ms / 1000)).join(', ')} s`)
   const loadEnds = new AbortController()
   const load = Promise.all(subjects.map((subject) => subject.run(schedule, prng.fork(subject.name)))).finally(() =>
@@ -118,7 +130,14 @@ async function endure(scaffold: Scaffold): Promise<boolean> {
   for (const line of lines) say(printLine(line))
   for (const subject of subjects) printRuntime(subject)
   const grown = lines.filter(({ grew }) => grew)
-  say(grown.length === 0 ? 'endurance: nothing grew' : `endurance: ${grown.length} things GREW`)
+  for (const { name, lives, kills } of subjects) {
+    // A life between two samples may be missed, so fewer say nothing.
+    if (lives.length > kills + 1)
+      throw new Error(`${name}: ${kills} kills, but ${lives.length} engines: one ended by itself`)
+  }
+  const open = lines.filter(({ isJudged }) => !isJudged).length
+  const doubt = open === 0 ? '' : `; ${open} of ${lines.length} lines had too few samples: run it longer`
+  say(`endurance: ${grown.length === 0 ? 'nothing grew' : `${grown.length} things GREW`}${doubt}`)
   return grown.length === 0
 }
 

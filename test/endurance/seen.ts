@@ -1,12 +1,11 @@
 // What is seen of a volume during a run: samples of its processes, and what stands on disk while nothing is dirty. Times
 // are milliseconds since the beginning of the run.
 import type { Buckets } from './scrape.ts'
+import type { ProcessFigures } from './watched-host.ts'
 
 /** One process, sampled once a second. */
-export interface Seen {
+export interface Seen extends ProcessFigures {
   readonly atMs: number
-  readonly residentBytes: number
-  readonly openFiles: number
 }
 
 /** One engine from its first to its last sample. */

@@ -54,6 +54,16 @@ export class Subject {
     return sumOfBuckets(this.lives.map(({ buckets }) => buckets))
   }
 
+  /** Share of the time in which an engine could have run and had no processor; NaN where none was seen for long. */
+  get waitedShare(): number {
+    const sum = (figure: (one: Seen) => number): number =>
+      this.lives.reduce((total, { seen }) => {
+        const [first, last] = [seen[0], seen.at(-1)]
+        return first === undefined || last === undefined ? total : total + figure(last) - figure(first)
+      }, 0)
+    return sum(({ waitedMs }) => waitedMs) / sum(({ atMs }) => atMs)
+  }
+
   /** Passes of load until the schedule ends. */
   async run({ totalMs, killsAtMs }: Schedule, prng: Prng): Promise<void> {
     this.device = this.site.volume.device

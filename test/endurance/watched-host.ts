@@ -5,18 +5,27 @@ import path from 'node:path'
 export interface ProcessFigures {
   readonly residentBytes: number
   readonly openFiles: number
+  /** Since its beginning: how long its main thread could have run and had no processor. */
+  readonly waitedMs: number
 }
 
 /** Null when the process has ended. */
 export async function processFigures(pid: number): Promise<ProcessFigures | null> {
   try {
-    const [text, open] = await Promise.all([readFile(`/proc/${pid}/status`, 'utf8'), readdir(`/proc/${pid}/fd`)])
+    const [text, open, schedule] = await Promise.all([
+      readFile(`/proc/${pid}/status`, 'utf8'),
+      readdir(`/proc/${pid}/fd`),
+      readFile(`/proc/${pid}/task/${pid}/schedstat`, 'utf8'),
+    ])
     const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1]
-    return kibibytes === undefined ? null : { residentBytes: Number(kibibytes) * 1024, openFiles: open.length }
+    // Time on a processor, time waiting for one, both in nanoseconds, and how often it got one.
+    const waitedMs = Number(schedule.split(' ')[1]) / 1e6
+    return kibibytes === undefined
+      ? null
+      : { residentBytes: Number(kibibytes) * 1024, openFiles: open.length, waitedMs }
   } catch (error) {
     // ESRCH: it ended between the opening and the reading of a file.
-    if (error instanceof Error && 'code' in error && ['ENOENT', 'ESRCH', 'EACCES'].includes(String(error.code)))
-      return null
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return null
     throw error
   }
 }

@@ -33,7 +33,8 @@ function block(): void {
   while (performance.now() < endMs);
 }
 
-async function untilTrue(holds: () => boolean): Promise<void> {
+/** The limit of the test itself ends what never comes true. */
+async function expectSoon(holds: () => boolean): Promise<void> {
   // oxlint-disable-next-line eslint/no-await-in-loop -- one look after the other
   while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5))
 }
@@ -41,9 +42,9 @@ async function untilTrue(holds: () => boolean): Promise<void> {
 test('a loop that is held up', async () => {
   const { watch, delays, shortDelays } = createWatch()
   watch.start()
-  await untilTrue(() => delays() > 0)
+  await expectSoon(() => delays() > 0)
   block()
-  await untilTrue(() => delays() > shortDelays())
+  await expectSoon(() => delays() > shortDelays())
   watch.stop()
 })
 
@@ -51,7 +52,7 @@ test('a collection', async () => {
   const { watch, majors } = createWatch()
   watch.start()
   collect()
-  await untilTrue(() => majors() > 0)
+  await expectSoon(() => majors() > 0)
   watch.stop()
 })
 
@@ -61,13 +62,13 @@ test('nothing before the start and after the stop', async () => {
   const idle = async (): Promise<void> => {
     const seen = other.delays()
     collect()
-    await untilTrue(() => other.delays() > seen + 2)
+    await expectSoon(() => other.delays() > seen + 2)
   }
   other.watch.start()
   await idle()
   expect([delays(), majors()]).toEqual([0, 0])
   watch.start()
-  await untilTrue(() => delays() > 0)
+  await expectSoon(() => delays() > 0)
   watch.stop()
   watch.stop()
   const stopped = [delays(), majors()]
