@@ -16,8 +16,10 @@ import type { Life, Rest, Seen } from './seen.ts'
 import { diskFigures, processFigures } from './watched-host.ts'
 
 const REST_EVERY_MS = 10_000
-const RETURN_LIMIT_MS = 60_000
+/** Only ends a run that hangs. */
+const RETURN_LIMIT_MS = 300_000
 const KILL_DELAY_MS_MAX = 2000
+const SAID_CHARACTERS = 4000
 const SCRAPE_LIMIT_MS = 5000
 
 export interface Site {
@@ -139,8 +141,10 @@ export class Subject {
     const { engine } = await this.pids()
     process.kill(engine, 'SIGKILL')
     this.kills++
-    await this.scaffold.until(`${this.name}: another engine`, RETURN_LIMIT_MS, async () => {
-      return (await this.pids()).engine !== engine && (await this.scrape()) !== null
+    const hasReturned = async (): Promise<boolean> =>
+      (await this.pids()).engine !== engine && (await this.scrape()) !== null
+    await this.scaffold.until(`${this.name}: another engine`, RETURN_LIMIT_MS, hasReturned).catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${this.site.volume.said.slice(-SAID_CHARACTERS)}`, { cause: error })
     })
   }
 
