@@ -15,16 +15,16 @@ const VERIFIED = ['--verify=crc32c', '--do_verify=1', '--verify_fatal=1']
 const PARTS: readonly Part[] = [
   {
     name: 'small',
-    bytes: 3 * MIB,
+    bytes: 2 * MIB,
     words: ['--rw=randwrite', '--bsrange=512-16k', '--blockalign=512', '--iodepth=8', ...VERIFIED],
   },
-  { name: 'large', bytes: 16 * MIB, words: ['--rw=randwrite', '--bs=128k', '--iodepth=4', ...VERIFIED] },
+  { name: 'large', bytes: 8 * MIB, words: ['--rw=randwrite', '--bs=128k', '--iodepth=4', ...VERIFIED] },
   {
     name: 'mixed',
-    bytes: 77 * MIB,
-    words: ['--rw=randrw', '--rwmixread=70', '--bs=4k', '--iodepth=16', '--norandommap', '--io_size=6m'],
+    bytes: 86 * MIB,
+    words: ['--rw=randrw', '--rwmixread=70', '--bs=4k', '--iodepth=16', '--norandommap', '--io_size=3m'],
   },
-  { name: 'discards', bytes: 16 * MIB, words: ['--rw=randtrimwrite', '--bs=16k', '--iodepth=1', '--io_size=512k'] },
+  { name: 'discards', bytes: 16 * MIB, words: ['--rw=randtrimwrite', '--bs=16k', '--iodepth=1', '--io_size=128k'] },
 ]
 
 export const VOLUME_BYTES = PARTS.reduce((sum, { bytes }) => sum + bytes, 0)
