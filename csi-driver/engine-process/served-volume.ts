@@ -411,6 +411,7 @@ export class ServedVolume implements VolumeControl {
     const { metrics } = this.plan.settings
     if (metrics === null) return
     const engine = new EngineMetrics(this.plan.volume)
+    engine.runtime.start()
     this.http = new ObserveServer(metrics, {
       metrics: () => engine.render((this.volume as Volume).status(), this.status()),
       health: () => {

@@ -1,7 +1,8 @@
 // The metrics of one engine, declared once: name with unit, help. Values are copied from the engine's own counters when
-// somebody scrapes, so the data path does nothing for them.
+// somebody scrapes, so the data path does nothing for them. Those of the runtime are in runtime-watch.ts.
 import { MetricsRegistry } from '../../base/metrics.ts'
 import type { EngineStatus } from '../engine/engine-status.ts'
+import { RuntimeWatch } from './runtime-watch.ts'
 import type { VolumeStatus } from './status.ts'
 
 interface Source {
@@ -99,6 +100,8 @@ export const ENGINE_METRICS: readonly Source[] = [
 ]
 
 export class EngineMetrics {
+  /** Counts nothing until it is started. */
+  readonly runtime: RuntimeWatch
   private readonly registry = new MetricsRegistry()
   private readonly metrics: readonly { readonly source: Source; readonly metric: { value: number } }[]
 
@@ -110,6 +113,7 @@ export class EngineMetrics {
         metric: source.kind === 'counter' ? this.registry.counter(options) : this.registry.gauge(options),
       }
     })
+    this.runtime = new RuntimeWatch(this.registry, volume)
   }
 
   /** Prometheus text format 0.0.4. */

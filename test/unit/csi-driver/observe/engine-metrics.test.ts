@@ -1,5 +1,6 @@
 // The metrics of an engine: legal and unique names, one value each, from the engine's own status.
 import { ENGINE_METRICS, EngineMetrics } from '../../../../csi-driver/observe/engine-metrics.ts'
+import { EVENT_LOOP_DELAY } from '../../../../csi-driver/observe/runtime-watch.ts'
 import { HEALTHY, type VolumeStatus } from '../../../../csi-driver/observe/status.ts'
 import { ask, aRead, aWrite, TestMachine } from '../engine/harness.ts'
 
@@ -38,7 +39,7 @@ const STATUS: VolumeStatus = {
 }
 
 function valuesOf(text: string): Map<string, number> {
-  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+  const lines = text.split('\n').filter((line) => line.includes('{volume="data"} '))
   return new Map(
     lines.map((line): [string, number] => {
       const [name = '', value = ''] = line.split('{volume="data"} ')
@@ -60,7 +61,8 @@ test('names are unique, have a unit where they need one, and say what they are',
 test('every metric has a finite value of a fresh engine', async () => {
   const volume = await new TestMachine().open()
   const values = valuesOf(new EngineMetrics('data').render(volume.status(), STATUS))
-  expect([...values.keys()].sort()).toEqual(ENGINE_METRICS.map(({ name }) => name).sort())
+  const runtime = [`${EVENT_LOOP_DELAY}_sum`, `${EVENT_LOOP_DELAY}_count`]
+  expect([...values.keys()].sort()).toEqual([...ENGINE_METRICS.map(({ name }) => name), ...runtime].sort())
   for (const value of values.values()) expect(Number.isFinite(value)).toBe(true)
 })
 

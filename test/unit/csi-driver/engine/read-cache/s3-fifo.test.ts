@@ -2,7 +2,7 @@
 // main queue, the main queue gives one more round for each use; dead slots come back, pinned ones never; and a search
 // ends although every slot is in use. How: a policy of ten slots (small target 1), evictions recorded.
 import { NO_SLOT } from '../../../../../csi-driver/engine/read-cache/slot-queue.ts'
-import { S3Fifo } from '../../../../../csi-driver/engine/read-cache/s3-fifo.ts'
+import { EVICT_STEPS, S3Fifo } from '../../../../../csi-driver/engine/read-cache/s3-fifo.ts'
 
 function createPolicy(slots: number) {
   const evicted: [slot: number, fromSmall: boolean][] = []
@@ -88,10 +88,11 @@ describe('s3-fifo', () => {
   })
 
   test('a search among slots that are all in use ends with a forced eviction', () => {
-    const { policy, fill } = createPolicy(1000)
+    const slots = 2 * EVICT_STEPS
+    const { policy, fill } = createPolicy(slots)
     fill(true)
-    for (let slot = 0; slot < 1000; slot++) for (let use = 0; use < 3; use++) policy.touch(slot)
-    expect(policy.take()).toBe(64)
+    for (let slot = 0; slot < slots; slot++) for (let use = 0; use < 3; use++) policy.touch(slot)
+    expect(policy.take()).toBe(EVICT_STEPS)
     expect(policy.forcedEvictions).toBe(1)
   })
 
