@@ -45,7 +45,11 @@ function viewOf(frame: Buffer): BatchView {
 
 function adopt(journal: Journal, frame: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
-    journal.adopt(viewOf(frame), (error) => (error === null ? resolve() : reject(error)))
+    const view = viewOf(frame)
+    const { buffer, start, frameBytes: length, batchSeq: lastBatchSeq } = view
+    journal.writeCopied({ buffer, start, length, position: journal.place(view), lastBatchSeq }, (error) =>
+      error === null ? resolve() : reject(error),
+    )
   })
 }
 
