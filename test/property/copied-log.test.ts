@@ -136,6 +136,22 @@ test('a batch that does not follow is refused, and nothing is written', async ()
   expect(storage.bytes.equals(before)).toBe(true)
 })
 
+test.each([
+  ['of another log', { lineage: [{ logUuid: OTHER_LOG_UUID, firstBatchSeq: 1 }] }],
+  ['of another volume', { volumeUuid: '33333333333333333333333333333333' }],
+  ['whose records have other numbers', { begin: { batchSeq: 1, seq: 2, previousHash: 0n } }],
+  ['of another chain', { begin: { batchSeq: 1, seq: 1, previousHash: 5n } }],
+  ['of a later epoch than the log can hold', { epoch: 0, run: 2 ** 32 - 1 }],
+])('a batch %s is refused', async (_what, fields) => {
+  const { journal } = await openOwned((await format()).storage)
+  await append(journal, 8)
+  const asIs = { lineage: journal.superblock.lineage, epoch: 1, run: 1 }
+  const frame = await read(journal, 1)
+  await adopt((await open((await format(asIs)).storage)).journal, frame)
+  const { journal: copy } = await open((await format({ ...asIs, ...fields })).storage)
+  await expect(adopt(copy, frame)).rejects.toMatchObject({ code: 'CACHE_LOG_DIFFERS' })
+})
+
 test('the batch at a byte of the ring is found, wherever the ring wraps', async () => {
   const { journal } = await source()
   const frames = new Map<number, { position: number; bytes: Buffer }>()
