@@ -3,7 +3,7 @@
 // decided: recovery could be wrong too. An answer is a list of findings; empty = holds.
 import type { BatchSummary, JournalImage } from './journal-image.ts'
 import { isInLineage } from './lineage.ts'
-import { compareRuns } from './recovery.ts'
+import { compareRuns } from './batch-order.ts'
 import { encodeSuperblock, SUPERBLOCK_BYTES, SUPERBLOCK_SLOTS, type Superblock } from './superblock.ts'
 
 export interface JournalInvariant {

@@ -2,7 +2,8 @@
 // ring; what lies behind the log (the read cache) belongs to the engine. Format: docs/formats/journal.md.
 //
 // Invariants (checked at rest by invariants.ts):
-//  - Exactly one log write is in flight, so batch k+1 exists only if batch k is complete on the device.
+//  - Exactly one log write is in flight, so batch k+1 exists only if batch k is complete on the device. (Batches copied
+//    into a log that no superblock vouches for yet may share a write.)
 //  - A batch is appended only under the (epoch, run) and logUuid of a superblock that is durable.
 //  - Space is re-used only below the tail of a durable superblock, which itself is written only after the caller's
 //    backing flush (the caller's duty, invariant 7 of ARCHITECTURE.md).
@@ -15,9 +16,10 @@ import type { BatchBuilder, SealFields } from '../batch/batch-builder.ts'
 import type { BatchView } from '../batch/batch-view.ts'
 import type { AlignedMemory, IoDone, Storage } from '../io/storage.ts'
 import type { BatchMarks } from './batch-marks.ts'
+import { type BatchOrder, compareRuns } from './batch-order.ts'
 import { currentLogUuid, keepsLineage, pruneLineage } from './lineage.ts'
 import type { LogRing } from './log-ring.ts'
-import { compareRuns, LogRecovery, type RecoveryOptions, type RecoveryReport } from './recovery.ts'
+import { LogRecovery, type RecoveryOptions, type RecoveryReport } from './recovery.ts'
 import {
   EDGE_HASHES,
   type LineageEntry,
@@ -94,6 +96,16 @@ export interface LastAppend {
   batchSeq: BatchSeq
 }
 
+/** Whole frames on their way into the ring. */
+export interface CopiedFrames {
+  /** From AlignedMemory; buffer[start, start+length) belongs to the journal until the write is done. */
+  readonly buffer: Buffer
+  readonly start: number
+  readonly length: Bytes
+  readonly position: Bytes
+  readonly lastBatchSeq: BatchSeq
+}
+
 export interface Ownership {
   readonly epoch: Epoch
   readonly run: Run
@@ -115,6 +127,8 @@ export class Journal {
   private readonly storage: Storage
   private readonly ring: LogRing
   private readonly marks: BatchMarks
+  /** Of what recovery has found and what was copied since. */
+  private readonly order: BatchOrder
   private readonly writer: SuperblockWriter
   private readonly openedRun: { epoch: Epoch; run: Run }
   private readonly seal: SealFields
@@ -140,6 +154,7 @@ export class Journal {
     this.recovery = recovery
     this.ring = log.ring
     this.marks = log.marks
+    this.order = log.order
     this.writer = parts.writer
     this.durable = superblock
     this.openedRun = { epoch: superblock.epoch, run: superblock.run }
@@ -155,7 +170,7 @@ export class Journal {
       firstSeq: 0,
       ackedSeq: recovery.ackedSeq,
       trimSeq: superblock.tail.seq - 1,
-      previousHash: log.lastHash,
+      previousHash: log.order.previousHash,
       wallMs: 0,
       session: 0n,
     }
@@ -285,31 +300,33 @@ export class Journal {
   }
 
   /**
-   * Writes a batch that another copy of this log holds, byte for byte (rule 3.3), before this engine owns the log. The
-   * view has parsed the frame, its payload was checked, its buffer comes from AlignedMemory and belongs to the journal
-   * until `done`. Throws CacheError where the batch does not follow the last one or finds no room.
+   * Takes the place in the ring of a batch that another copy of this log holds (rule 3.3), before this engine owns the
+   * log; writeCopied then writes it there, byte for byte. The view has parsed the frame, and its payload was checked.
+   * Returns its position. Throws CacheError where the batch does not follow the last one or finds no room.
    */
-  adopt(view: BatchView, done: IoDone): void {
-    assert(this.inFlight === null && this.failure === null, 'no append is in flight or failed')
-    assert(this.ownership === null, 'a batch is adopted before the log is owned')
-    const { seal, lastAppend } = this
-    const { batchSeq, firstSeq, frameBytes, start } = view
-    if (batchSeq !== this.appendedBatchSeq + 1 || view.previousHash !== seal.previousHash) {
+  place(view: BatchView): Bytes {
+    assert(this.ownership === null && this.failure === null, 'a batch is copied before the log is owned')
+    const { seal, order } = this
+    const { batchSeq, frameBytes } = view
+    if (batchSeq !== this.appendedBatchSeq + 1 || !order.isOfLog(view) || !order.follows(view)) {
       throw new CacheError('corrupt', 'CACHE_LOG_DIFFERS', `a copied batch does not follow batchSeq=${batchSeq}`)
     }
     if (!this.ring.fitsReserved(frameBytes)) throw logTooSmall(this.durable.geometry.logBytes)
     const position = this.ring.take(frameBytes)
+    order.take(view)
     seal.previousHash = view.headerHash
-    seal.ackedSeq = Math.max(seal.ackedSeq, view.ackedSeq)
+    seal.ackedSeq = view.ackedSeq
     this.appendedBatchSeq = batchSeq
     this.appendedSeq = view.lastSeq
     this.marks.push(this.ring.head, view.lastSeq + 1, view.headerHash)
-    lastAppend.position = position
-    lastAppend.payloadPosition = position + view.payloadOffset
-    lastAppend.firstSeq = firstSeq
-    lastAppend.batchSeq = batchSeq
+    return position
+  }
+
+  /** Writes placed frames that lie one behind the other, `lastBatchSeq` the last of them. Durable at `done`. */
+  writeCopied({ buffer, start, length, position, lastBatchSeq }: CopiedFrames, done: IoDone): void {
+    assert(this.inFlight === null, 'no write is in flight')
     this.inFlight = done
-    this.storage.write(view.buffer, start, frameBytes, position, this.onAppended)
+    this.storage.write(buffer, start, length, position, (error) => this.onWritten(error, lastBatchSeq))
   }
 
   /**
@@ -346,11 +363,13 @@ export class Journal {
     this.queueUpdate({ changes, trimBatchSeq: batchSeq, done })
   }
 
-  private readonly onAppended: IoDone = (error) => {
+  private readonly onAppended: IoDone = (error) => this.onWritten(error, this.appendedBatchSeq)
+
+  private onWritten(error: IoError | null, lastBatchSeq: BatchSeq): void {
     const done = this.inFlight
     assert(done !== null, 'an append is in flight')
     this.inFlight = null
-    if (error === null) this.completeBatchSeq = this.appendedBatchSeq
+    if (error === null) this.completeBatchSeq = lastBatchSeq
     else this.failure ??= error
     done(error)
   }

@@ -5,13 +5,13 @@
 // An unreadable sector is not a torn write: the IoError goes to the caller, nothing is cut.
 import { assert } from '../../base/assert.ts'
 import { CacheError } from '../../base/errors.ts'
-import type { BatchSeq, Bytes, Epoch, Ms, Run, Seq } from '../../base/units.ts'
+import type { BatchSeq, Bytes, Epoch, Run, Seq } from '../../base/units.ts'
 import { BLOCK_BYTES } from '../../base/units.ts'
 import { PAYLOAD_OFFSET } from '../batch/batch-format.ts'
 import { BatchView, PAYLOAD_OK } from '../batch/batch-view.ts'
 import type { AlignedMemory, Storage } from '../io/storage.ts'
 import { BatchMarks } from './batch-marks.ts'
-import { isInLineage } from './lineage.ts'
+import { BatchOrder, compareRuns } from './batch-order.ts'
 import { LogReader } from './log-reader.ts'
 import { LogRing } from './log-ring.ts'
 import {
@@ -55,8 +55,6 @@ export interface RecoveryReport {
   readonly lastSeq: Seq
   /** Largest ackedSeq in the log: every record up to it had been replied to. */
   readonly ackedSeq: Seq
-  /** Wall clock of the oldest un-trimmed batch with records; null when there is none. */
-  readonly oldestWallMs: Ms | null
 }
 
 /** What is known about a log that lost acknowledged data. */
@@ -102,14 +100,11 @@ interface Examined {
 
 const ABSENT: Examined = { candidate: 'absent', position: 0, epoch: 0, run: 0, headerHash: 0n }
 
-/** Compares (epoch, run) pairs: below 0 when left is older. */
-export function compareRuns(left: { epoch: Epoch; run: Run }, right: { epoch: Epoch; run: Run }): number {
-  return left.epoch === right.epoch ? left.run - right.run : left.epoch - right.epoch
-}
-
 export class LogRecovery {
   readonly ring: LogRing
   readonly marks: BatchMarks
+  /** Stands behind the last good batch. */
+  readonly order: BatchOrder
   private readonly options: RecoveryOptions
   private readonly superblock: Superblock
   private readonly reader: LogReader
@@ -121,14 +116,8 @@ export class LogRecovery {
   private startIsTorn = false
   private batches = 0
   private batchSeq: BatchSeq
-  private seq: Seq
-  private previousHash: bigint
-  private lastRun: { epoch: Epoch; run: Run } = { epoch: 0, run: 0 }
-  private ackedSeq: Seq = 0
-  private trimSeq: Seq = 0
   private ackedSeqMax: Seq
   private lastSeqSeen: Seq = 0
-  private oldestWallMs: Ms | null = null
   private readonly firstSeq: Seq
 
   constructor(options: RecoveryOptions) {
@@ -139,15 +128,9 @@ export class LogRecovery {
     this.marks = new BatchMarks(superblock.geometry, superblock.tail.batchSeq)
     this.reader = new LogReader(storage, memory, superblock.geometry)
     this.batchSeq = superblock.tail.batchSeq
-    this.seq = superblock.tail.seq
+    this.order = new BatchOrder(superblock)
     this.firstSeq = superblock.tail.seq
-    this.previousHash = superblock.tail.previousHash
     this.ackedSeqMax = options.ackedSeqKnown ?? 0
-  }
-
-  /** headerHash of the last good batch. */
-  get lastHash(): bigint {
-    return this.previousHash
   }
 
   /** Runs to the end of the log. Throws LogCorruptError, or IoError when the log cannot be read. */
@@ -184,11 +167,10 @@ export class LogRecovery {
       torn: row.action === 'cut' ? { position: this.ring.head, batchSeq: this.batchSeq } : null,
       lost: damage,
       batches: this.batches,
-      records: this.seq - this.firstSeq,
+      records: this.order.seq - this.firstSeq,
       lastBatchSeq: this.batchSeq - 1,
-      lastSeq: this.seq - 1,
-      ackedSeq: this.ackedSeq,
-      oldestWallMs: this.oldestWallMs,
+      lastSeq: this.order.seq - 1,
+      ackedSeq: this.order.ackedSeq,
     }
   }
 
@@ -197,9 +179,9 @@ export class LogRecovery {
       label,
       position: this.ring.head,
       batchSeq: this.batchSeq,
-      lastGoodSeq: this.seq - 1,
+      lastGoodSeq: this.order.seq - 1,
       ackedSeqMax: this.ackedSeqMax,
-      lastSeqSeen: Math.max(this.lastSeqSeen, this.seq - 1),
+      lastSeqSeen: Math.max(this.lastSeqSeen, this.order.seq - 1),
     }
   }
 
@@ -256,17 +238,12 @@ export class LogRecovery {
     const { view, superblock } = this
     const { batchSeq } = view
     if (batchSeq >= superblock.runFirstBatchSeq && compareRuns(view, superblock) < 0) return false
-    return view.volumeUuid === superblock.volumeUuid && isInLineage(superblock.lineage, batchSeq, view.logUuid)
+    return this.order.isOfLog(view)
   }
 
-  /** Whether the header of batch k in the view can stand behind the batches before it and under this superblock. */
+  /** Whether the header of batch k in the view can stand behind the batches before it, under this superblock and here. */
   private follows(position: Bytes): boolean {
-    const { view, superblock } = this
-    if (view.previousHash !== this.previousHash || view.firstSeq !== this.seq) return false
-    if (compareRuns(view, this.lastRun) < 0 || compareRuns(view, superblock) > 0) return false
-    if (view.ackedSeq < this.ackedSeq || view.trimSeq < this.trimSeq || view.trimSeq >= superblock.tail.seq)
-      return false
-    return this.ring.canAdopt(position, view.frameBytes)
+    return this.order.follows(this.view) && this.ring.canAdopt(position, this.view.frameBytes)
   }
 
   private async take(position: Bytes): Promise<null> {
@@ -281,12 +258,7 @@ export class LogRecovery {
     this.options.onBatch(view, position + view.payloadOffset, position)
     this.batches++
     this.batchSeq++
-    this.seq = view.lastSeq + 1
-    this.previousHash = view.headerHash
-    this.lastRun = { epoch: view.epoch, run: view.run }
-    this.ackedSeq = view.ackedSeq
-    this.trimSeq = view.trimSeq
-    if (this.oldestWallMs === null && view.count > 0) this.oldestWallMs = view.wallMs
+    this.order.take(view)
     return null
   }
 
@@ -294,7 +266,7 @@ export class LogRecovery {
   private async findProof(): Promise<Proof> {
     const later = await this.scanForLater()
     if (later || this.superblock.headBatchSeq > this.batchSeq) return 'later'
-    return this.ackedSeqMax >= this.seq ? 'acked' : 'none'
+    return this.ackedSeqMax >= this.order.seq ? 'acked' : 'none'
   }
 
   /**

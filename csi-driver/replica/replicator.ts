@@ -41,6 +41,7 @@ export {
 } from './replicator/cache-link.ts'
 export { READ_BLOCKS_MAX } from './wire/cache-bodies.ts'
 export type { BatchSource, Peer, ReplicatorIdentity, ReplicatorPorts, VolumeIdentity } from './replicator/ports.ts'
+export type { BatchTaker } from './replicator/fetch.ts'
 export { StoreSession } from './replicator/store-session.ts'
 export { ReplicaCorruptError, StoreRefusedError } from './replicator/store-errors.ts'
 export type { BatchFrame } from './wire/envelope.ts'

@@ -45,7 +45,11 @@ function viewOf(frame: Buffer): BatchView {
 
 function adopt(journal: Journal, frame: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
-    journal.adopt(viewOf(frame), (error) => (error === null ? resolve() : reject(error)))
+    const view = viewOf(frame)
+    const { buffer, start, frameBytes: length, batchSeq: lastBatchSeq } = view
+    journal.writeCopied({ buffer, start, length, position: journal.place(view), lastBatchSeq }, (error) =>
+      error === null ? resolve() : reject(error),
+    )
   })
 }
 
@@ -130,6 +134,22 @@ test('a batch that does not follow is refused, and nothing is written', async ()
   const before = Buffer.from(storage.bytes)
   await expect(adopt(copy, await read(journal, 7))).rejects.toMatchObject({ code: 'CACHE_LOG_DIFFERS' })
   expect(storage.bytes.equals(before)).toBe(true)
+})
+
+test.each([
+  ['of another log', { lineage: [{ logUuid: OTHER_LOG_UUID, firstBatchSeq: 1 }] }],
+  ['of another volume', { volumeUuid: '33333333333333333333333333333333' }],
+  ['whose records have other numbers', { begin: { batchSeq: 1, seq: 2, previousHash: 0n } }],
+  ['of another chain', { begin: { batchSeq: 1, seq: 1, previousHash: 5n } }],
+  ['of a later epoch than the log can hold', { epoch: 0, run: 2 ** 32 - 1 }],
+])('a batch %s is refused', async (_what, fields) => {
+  const { journal } = await openOwned((await format()).storage)
+  await append(journal, 8)
+  const asIs = { lineage: journal.superblock.lineage, epoch: 1, run: 1 }
+  const frame = await read(journal, 1)
+  await adopt((await open((await format(asIs)).storage)).journal, frame)
+  const { journal: copy } = await open((await format({ ...asIs, ...fields })).storage)
+  await expect(adopt(copy, frame)).rejects.toMatchObject({ code: 'CACHE_LOG_DIFFERS' })
 })
 
 test('the batch at a byte of the ring is found, wherever the ring wraps', async () => {

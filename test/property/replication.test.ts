@@ -5,7 +5,6 @@ import { deepEqual, equal, ok } from 'node:assert/strict'
 import fc from 'fast-check'
 import { MemoryEventLog, SILENT_LOG } from '../../base/log.ts'
 import { KIB, MIB } from '../../base/units.ts'
-import { BatchView } from '../../csi-driver/batch/batch-view.ts'
 import type { NetworkAddress } from '../../csi-driver/io/network.ts'
 import { Receiver } from '../../csi-driver/replica/receiver.ts'
 import { StoreSession } from '../../csi-driver/replica/replicator.ts'
@@ -177,7 +176,6 @@ async function compare(owner: Owner, peer: Peer): Promise<void> {
     clock: process.clock,
     timers: process.timers,
     log: SILENT_LOG,
-    memory: heapMemory,
   }
   const identity = {
     volume: 'vol',
@@ -193,15 +191,17 @@ async function compare(owner: Owner, peer: Peer): Promise<void> {
     session.seal({ predecessorOff: true }, () => {}),
   )
   equal(sealed.log?.tail.batchSeq, log.begin.batchSeq)
-  const view = new BatchView()
   const seen: [number, Buffer][] = []
   const { batchSeq, previousHash } = log.begin
   const { lastHash } = await settled(
     world,
-    session.fetch({ batchSeq, previousHash }, (buffer, start, length) => {
-      view.parse(buffer, start, length)
-      seen.push([view.batchSeq, Buffer.from(buffer.subarray(start, start + length))])
-    }),
+    session.fetch(
+      { batchSeq, previousHash },
+      {
+        room: (frameBytes) => ({ buffer: Buffer.alloc(frameBytes), start: 0 }),
+        take: (view) => seen.push([view.batchSeq, view.buffer.subarray(view.start, view.start + view.frameBytes)]),
+      },
+    ),
   )
   equal(lastHash, log.lastHash)
   deepEqual(seen, [...log.frames])

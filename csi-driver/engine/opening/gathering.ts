@@ -218,11 +218,14 @@ export class Gathering {
       const of = state.log as StoredLog
       // What stands here is worth keeping until the copy is known to be whole: perhaps it can be read again one day.
       if (this.ownDamaged) await this.others.check(of, copy)
-      const { journal } = await own.makeLog(this.record, { kind: 'copy', of }, false)
-      await this.others.fetchInto(journal, copy)
+      const replayed = await own.makeLog(this.record, { kind: 'copy', of }, false)
+      const { journal } = replayed
+      await this.others.fetchInto(journal, copy, {
+        writes: 'runs',
+        onPlaced: (view, position) => replayed.apply(view, position + view.payloadOffset),
+      })
+      assert(journal.lastCompleteBatchSeq === of.lastBatchSeq, `the whole log was copied batches=${of.lastBatchSeq}`)
       await own.copyEnds(this.record)
-      const { replayed } = own
-      assert(replayed?.journal.lastBatchSeq === of.lastBatchSeq, `the whole log was copied batches=${of.lastBatchSeq}`)
       return 'copied'
     } catch (error) {
       if (error instanceof IoError) throw cacheFailedError(step.member, error)

@@ -3,13 +3,15 @@
 // copy that fails on the way is left out, and the change of the register that ends the opening leaves it out, too.
 import { CacheError } from '../../../base/errors.ts'
 import type { BatchSeq, Ms, Run } from '../../../base/units.ts'
-import { BatchView, PAYLOAD_OK } from '../../batch/batch-view.ts'
+import { BATCH_FRAME_BYTES_MAX } from '../../batch/batch-format.ts'
+import { BatchView } from '../../batch/batch-view.ts'
 import type { NetworkAddress } from '../../io/network.ts'
 import type { Journal } from '../../journal/journal.ts'
 import type { StoredLog } from '../../protocol/stored-log.ts'
 import { sameMember, type Member, type RegisterRecord } from '../../register/record.ts'
 import { StoreSession } from '../../replica/replicator.ts'
 import type { VolumePorts, VolumeSettings } from '../volume-settings.ts'
+import { CopiedBatches, type CopyOptions } from './copied-batches.ts'
 
 /** One other member that answered. */
 export interface OtherCopy {
@@ -109,7 +111,7 @@ export class OtherCopies {
     { purpose, run }: Pick<Contact, 'purpose' | 'run'>,
   ): Promise<StoreSession> {
     const peer = this.peerOf(member)
-    const { network, clock, timers, log, memory } = this.ports
+    const { network, clock, timers, log } = this.ports
     if (peer === undefined || network === null) throw new Error('no --peer names its address')
     const identity = {
       volume: record.volume,
@@ -119,7 +121,7 @@ export class OtherCopies {
       epoch: record.epoch,
       run,
     }
-    const session = await StoreSession.connect({ network, clock, timers, log, memory }, identity, peer, purpose)
+    const session = await StoreSession.connect({ network, clock, timers, log }, identity, peer, purpose)
     if (sameMember(session.store, member)) return session
     await session.close()
     throw new Error('another store, or another life of it, answers there')
@@ -137,25 +139,27 @@ export class OtherCopies {
     return replication?.ownStore ? { node, address: replication.ownStore } : undefined
   }
 
-  /** Copies the log of `from` into an own journal that holds its beginning or nothing. Rejects where a batch is bad. */
-  async fetchInto(journal: Journal, from: OtherCopy): Promise<void> {
-    const view = new BatchView()
+  /**
+   * Copies the log of `from` into an own journal that holds its beginning or nothing. Rejects where a batch is bad, and
+   * where it cannot be written; nothing is written any more then.
+   */
+  async fetchInto(journal: Journal, from: OtherCopy, options: CopyOptions): Promise<void> {
+    const copied = new CopiedBatches(journal, this.ports.memory, options)
     // The journal itself refuses a batch that does not follow its end (CACHE_LOG_DIFFERS).
     const begin = { batchSeq: journal.lastBatchSeq + 1, previousHash: null }
-    await from.session.fetch(begin, async (buffer, start, length) => {
-      if (view.parse(buffer, start, length) !== 'ok' || !view.isWhole || view.checkPayload() !== PAYLOAD_OK) {
-        throw new CacheError('corrupt', 'CACHE_REPLICA_CORRUPT', `a batch of ${from.member.node} is damaged`)
-      }
-      await new Promise<void>((resolve, reject) => {
-        journal.adopt(view, (error) => (error === null ? resolve() : reject(error)))
-      })
-    })
+    const fetched = from.session.fetch(begin, copied)
+    // Also where it fails: buffers and journal are free only when nothing is written any more.
+    await Promise.allSettled([fetched])
+    const error = await copied.settled()
+    if (error !== null) throw error
+    await fetched
   }
 
   /** Reads the log of `from` to its end and keeps nothing of it. Rejects where a batch is bad. */
   async check(log: StoredLog, { session }: OtherCopy): Promise<void> {
     const { batchSeq, previousHash } = log.tail
-    await session.fetch({ batchSeq, previousHash }, () => undefined)
+    const room = { buffer: this.ports.memory.allocate(BATCH_FRAME_BYTES_MAX), start: 0 }
+    await session.fetch({ batchSeq, previousHash }, { room: () => room, take: () => undefined })
   }
 
   /**

@@ -143,10 +143,9 @@ export class OwnCache {
     this.journal = this.replayed?.journal ?? null
   }
 
-  /** The log of another store stands in the own journal, whole. */
-  async copyEnds(record: RegisterRecord): Promise<void> {
-    await this.change({ epoch: record.epoch, run: 0 })
-    await this.readAgain(record)
+  /** The log of another store stands in the own journal, whole and durable, and in the tables. */
+  copyEnds(record: RegisterRecord): Promise<void> {
+    return this.change({ epoch: record.epoch, run: 0 })
   }
 
   /** Batches were copied into the journal: the tables are made from the whole log. */

@@ -119,7 +119,7 @@ export class Resuming {
   private async adopt(copy: OtherCopy): Promise<void> {
     const { own, ports } = this.parts
     try {
-      await this.others.fetchInto(this.journal, copy)
+      await this.others.fetchInto(this.journal, copy, { writes: 'one', onPlaced: () => undefined })
     } catch (error) {
       if (!(error instanceof CacheError) || error.kind !== 'corrupt') throw error
       ports.log.event('engine.restart.copy_damaged', { node: copy.member.node, reason: error.message }, 'warning')

@@ -1,6 +1,6 @@
 // FETCH: sends the batches of a log from a number on, as they were received, until the wanted bytes are reached or the
-// log ends. One batch is read at a time, and none while the other side has not taken what was sent before; who takes
-// nothing for DRAIN_DEADLINE_MS is given up.
+// log ends. One batch is read at a time, one ahead of what the other side has taken; who takes nothing for
+// DRAIN_DEADLINE_MS is given up.
 import type { Timer } from '../../../base/clock.ts'
 import type { BatchSeq, Bytes } from '../../../base/units.ts'
 import { fetchDecision } from '../../protocol/store-table.ts'
@@ -21,6 +21,8 @@ export class FetchOrder implements RunningOrder {
   private sentBytes: Bytes = 0
   private buffer: Buffer | null = null
   private reading = false
+  /** Was read, stands in the buffer, and goes out when the other side has taken the one before. */
+  private ready: BodyInMemory | null = null
   private cancelled = false
   private ended = false
   private drainTimer: Timer | null = null
@@ -54,6 +56,9 @@ export class FetchOrder implements RunningOrder {
     if (this.drainTimer === null) return
     this.drainTimer.cancel()
     this.drainTimer = null
+    const { ready } = this
+    this.ready = null
+    if (ready !== null) this.send(ready)
     this.goOn()
   }
 
@@ -69,9 +74,10 @@ export class FetchOrder implements RunningOrder {
 
   /** A loop and not a recursion: a store in memory reads within the call. */
   private goOn(): void {
-    while (!this.cancelled && this.drainTimer === null && !this.reading) {
-      if (this.next > this.last || this.sentBytes >= this.bytesMax) return this.finish()
-      this.read()
+    while (!this.cancelled && this.ready === null && !this.reading) {
+      if (this.next <= this.last && this.sentBytes < this.bytesMax) this.read()
+      else if (this.drainTimer === null) return this.finish()
+      else return
     }
   }
 
@@ -88,7 +94,8 @@ export class FetchOrder implements RunningOrder {
         this.volume.refuse(this.link, storeRefusal(error ?? new Error('a batch is not there')))
         return
       }
-      this.send(body)
+      if (this.drainTimer === null) this.send(body)
+      else this.ready = body
       if (returned) this.goOn()
     })
     returned = true

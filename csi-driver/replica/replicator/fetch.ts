@@ -1,11 +1,12 @@
 // One gathering of batches from a store (rule S3 of the replication protocol): asks for them in portions, restores each to
-// its frame, verifies header, payload, number and chain, hands it on and waits until it was taken. At most one portion is
-// in memory, so that a slow taker slows the store down.
+// its frame where the taker wants it, verifies header, payload, number and chain there, and hands it on. At most one
+// portion is in memory, so that a slow taker slows the store down.
 import { assert } from '../../../base/assert.ts'
 import type { BatchSeq, Bytes } from '../../../base/units.ts'
 import { MIB } from '../../../base/units.ts'
 import { BatchView, PAYLOAD_OK } from '../../batch/batch-view.ts'
-import { type Decompress, ENVELOPE_BYTES_MAX, restoreFrame } from '../wire/envelope.ts'
+import { type Decompress, ENVELOPE_BYTES_MAX, restoredFrameBytes, restoreFrame } from '../wire/envelope.ts'
+import type { RoomForBody } from '../wire/frame-reader.ts'
 import type { MessageFrom, MessageOf } from '../wire/messages.ts'
 import { ReplicaCorruptError } from './store-errors.ts'
 
@@ -18,14 +19,17 @@ export interface FetchFrom {
   readonly previousHash: bigint | null
 }
 
-/** The frame is buffer[start, start+length), in aligned memory, valid until the taker's promise settles. */
-export type BatchTaker = (buffer: Buffer, start: number, length: Bytes) => Promise<void> | void
+/** What becomes of the batches: one after the other, room first. What either throws ends the fetch. */
+export interface BatchTaker {
+  /** Where the next frame, of so many bytes, is written and verified. A promise holds the fetch up until it settles. */
+  room(frameBytes: Bytes): RoomForBody | Promise<RoomForBody>
+  /** The frame is whole and follows the one before; it stands where the taker wanted it. The view is the fetch's. */
+  take(view: BatchView): void
+}
 
 export interface FetchParts {
   readonly node: string
   readonly volumeUuid: string
-  /** As long as the largest frame. */
-  readonly frame: Buffer
   readonly decompress: Decompress
   ask(fromBatchSeq: BatchSeq, bytesMax: Bytes): void
   /** Resolves with the next message; rejects when none comes in time or the connection is over. */
@@ -38,14 +42,14 @@ export class Fetch {
   lastBatchSeq: BatchSeq
   lastHash: bigint | null
   private readonly parts: FetchParts
-  private readonly take: BatchTaker
+  private readonly taker: BatchTaker
   private readonly view = new BatchView()
   /** Bytes of the portion that is under way. */
   private portionBytes: Bytes = 0
 
-  constructor(parts: FetchParts, from: FetchFrom, take: BatchTaker) {
+  constructor(parts: FetchParts, from: FetchFrom, taker: BatchTaker) {
     this.parts = parts
-    this.take = take
+    this.taker = taker
     this.lastBatchSeq = from.batchSeq - 1
     this.lastHash = from.previousHash
   }
@@ -86,16 +90,17 @@ export class Fetch {
   private async pass(message: BatchReceived): Promise<void> {
     const { parts, view } = this
     const batchSeq = this.lastBatchSeq + 1
-    const length = restoreFrame(message, parts.frame, parts.decompress)
+    const frameBytes = restoredFrameBytes(message)
+    const { buffer, start } = await this.taker.room(frameBytes)
+    const length = restoreFrame(message, buffer.subarray(start, start + frameBytes), parts.decompress)
     if (length === null) return this.refuse(batchSeq, 'payload does not decompress')
-    const found = view.parse(parts.frame, 0, length)
+    const found = view.parse(buffer, start, length)
     if (found !== 'ok') return this.refuse(batchSeq, `header is damaged: ${found}`)
     const problem = this.problemOf(batchSeq)
     if (problem !== null) return this.refuse(batchSeq, problem)
-    const { headerHash } = view
-    await this.take(parts.frame, 0, length)
+    this.taker.take(view)
     this.lastBatchSeq = batchSeq
-    this.lastHash = headerHash
+    this.lastHash = view.headerHash
   }
 
   private problemOf(batchSeq: BatchSeq): string | null {

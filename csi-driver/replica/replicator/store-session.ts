@@ -5,10 +5,8 @@ import { assert } from '../../../base/assert.ts'
 import type { Clock, Timer, Timers } from '../../../base/clock.ts'
 import type { EventLog } from '../../../base/log.ts'
 import type { BatchSeq, Bytes, Ms } from '../../../base/units.ts'
-import { BATCH_FRAME_BYTES_MAX } from '../../batch/batch-format.ts'
 import type { NetworkAddress } from '../../io/network.ts'
 import type { PeerNetwork } from '../../io/peer-network.ts'
-import type { AlignedMemory } from '../../io/storage.ts'
 import type { VolumeState } from '../../protocol/stored-log.ts'
 import type { Member } from '../../register/record.ts'
 import type { BatchFrame } from '../wire/envelope.ts'
@@ -32,7 +30,6 @@ export interface SessionPorts {
   readonly clock: Clock
   readonly timers: Timers
   readonly log: EventLog
-  readonly memory: AlignedMemory
 }
 
 export interface SessionPeer {
@@ -59,7 +56,6 @@ export class StoreSession {
   private readonly line: Line
   private readonly envelope = new EnvelopeBuffer()
   private readonly mark = new BatchMark()
-  private frame: Buffer | null = null
   private known: VolumeState
   private isBusy = false
 
@@ -132,26 +128,24 @@ export class StoreSession {
   }
 
   /**
-   * Gathers all batches from `from` on. Each is verified against header, payload and chain before it is handed to
-   * `onBatch`, one at a time. A batch that fails rejects with ReplicaCorruptError: those before it were handed over.
+   * Gathers all batches from `from` on. Each is verified against header, payload and chain before `taker` gets it. A batch
+   * that fails rejects with ReplicaCorruptError: those before it were taken.
    */
   fetch(
     from: FetchFrom,
-    onBatch: BatchTaker,
+    taker: BatchTaker,
   ): Promise<{ readonly lastBatchSeq: BatchSeq; readonly lastHash: bigint | null }> {
     return this.call(async () => {
-      this.frame ??= this.ports.memory.allocate(BATCH_FRAME_BYTES_MAX)
       const fetch = new Fetch(
         {
           node: this.store.node,
           volumeUuid: this.identity.volumeUuid,
-          frame: this.frame,
           decompress: decompressPayload,
           ask: (fromBatchSeq, bytesMax) => this.line.send({ type: 'FETCH', fromBatchSeq, bytesMax }),
           next: () => this.nextOfFetch(),
         },
         from,
-        onBatch,
+        taker,
       )
       this.line.expectsBody = (bodyBytes) => fetch.expects(bodyBytes)
       await fetch.run()

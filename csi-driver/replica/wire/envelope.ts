@@ -152,20 +152,21 @@ function payloadProblem(codec: number, rawPayloadBytes: Bytes, payloadBytes: Byt
  */
 export type Decompress = (codec: number, payload: Buffer, output: Buffer) => number
 
+/** Length of the frame that restoreFrame makes of an envelope. */
+export function restoredFrameBytes({ rawPayloadBytes, header }: BatchEnvelope): Bytes {
+  return frameBytesFor(header.readUInt16LE(H.count), rawPayloadBytes)
+}
+
 /**
  * The way back: writes the frame of the log, header blocks and padded payload, at the start of `out`. Returns its length,
  * or null where the payload does not decompress to what the header names. What was written is to be verified like any
  * frame (BatchView): an envelope proves nothing.
  */
-export function restoreFrame(
-  { codec, rawPayloadBytes, header, payload }: BatchEnvelope,
-  out: Buffer,
-  decompress?: Decompress,
-): Bytes | null {
-  const count = header.readUInt16LE(H.count)
-  const frameBytes = frameBytesFor(count, rawPayloadBytes)
+export function restoreFrame(envelope: BatchEnvelope, out: Buffer, decompress?: Decompress): Bytes | null {
+  const { codec, rawPayloadBytes, header, payload } = envelope
+  const frameBytes = restoredFrameBytes(envelope)
   assert(frameBytes <= out.length, `frame fits frameBytes=${frameBytes} room=${out.length}`)
-  const payloadStart = headerBlocksFor(count) * HEADER_BLOCK_BYTES
+  const payloadStart = headerBlocksFor(header.readUInt16LE(H.count)) * HEADER_BLOCK_BYTES
   const payloadEnd = payloadStart + rawPayloadBytes
   header.copy(out, 0)
   out.fill(0, header.length, payloadStart)

@@ -2,7 +2,7 @@
 // the batches that a recovery would find, and what they make of each sector. It follows the formats (docs/formats) and
 // not the product's memory, so that it says what would be left if everything lost power now.
 // Two kinds: the own cache of an engine (cache-on-disk.ts), and a peer's replica store (store-on-disk.ts).
-import { SECTOR_BYTES } from '../../../base/units.ts'
+import { BLOCK_BYTES, SECTOR_BYTES } from '../../../base/units.ts'
 import { OP_ZERO } from '../../../csi-driver/batch/batch-format.ts'
 import type { BatchView } from '../../../csi-driver/batch/batch-view.ts'
 import { CONTENT_ZERO, readSector } from '../content.ts'
@@ -110,15 +110,21 @@ export abstract class LogOnDisk implements DiskWatcher {
       return
     }
     const lostSome = this.drop(position, length)
-    const batch = this.readBatch(position)
-    if (batch !== null) {
-      this.byPosition.set(position, batch)
-      const same = this.bySeq.get(batch.batchSeq)
-      if (same === undefined) this.bySeq.set(batch.batchSeq, [batch])
-      else same.push(batch)
+    // Several frames may share a write, and where it was torn the first of them need not be whole.
+    for (let at = position; at < position + length; ) {
+      const batch = this.readBatch(at)
+      if (batch !== null) this.add(batch)
+      at += batch?.bytes ?? BLOCK_BYTES
     }
     if (lostSome) this.rebuild()
     else this.extend()
+  }
+
+  private add(batch: FoundBatch): void {
+    this.byPosition.set(batch.position, batch)
+    const same = this.bySeq.get(batch.batchSeq)
+    if (same === undefined) this.bySeq.set(batch.batchSeq, [batch])
+    else same.push(batch)
   }
 
   /** Forgets what stood in a range. True: something of the log that counts was among it. */

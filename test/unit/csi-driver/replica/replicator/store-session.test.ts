@@ -2,8 +2,14 @@
 // handed on, in order, one at a time, with backpressure; every call ends within its limit; a refusal says what to do.
 import { CacheError } from '../../../../../base/errors.ts'
 import { SILENT_LOG } from '../../../../../base/log.ts'
-import { BatchView } from '../../../../../csi-driver/batch/batch-view.ts'
-import { ReplicaCorruptError, StoreRefusedError, StoreSession } from '../../../../../csi-driver/replica/replicator.ts'
+import { BATCH_FRAME_BYTES_MAX } from '../../../../../csi-driver/batch/batch-format.ts'
+import type { BatchView } from '../../../../../csi-driver/batch/batch-view.ts'
+import {
+  type BatchTaker,
+  ReplicaCorruptError,
+  StoreRefusedError,
+  StoreSession,
+} from '../../../../../csi-driver/replica/replicator.ts'
 import { envelopeBytes, restoreFrame, writeEnvelope } from '../../../../../csi-driver/replica/wire/envelope.ts'
 import { zstdCodec } from '../../../../../csi-driver/replica/compression/zstd-codec.ts'
 import { xxhash64 } from '../../../../../base/xxhash64.ts'
@@ -38,13 +44,23 @@ async function stage(batches: number): Promise<Stage> {
     clock: process.clock,
     timers: process.timers,
     log: SILENT_LOG,
-    memory: heapMemory,
   }
   const store = owner.store('a')
   const connect = (purpose: 'owner' | 'opener' = 'opener'): Promise<StoreSession> =>
     settle(StoreSession.connect(ports, IDENTITY, store, purpose))
   return { owner, store, connect, settle }
 }
+
+/** Has one frame in memory at a time; `take` looks at it. */
+function taker(take: (frame: Buffer, view: BatchView) => void): BatchTaker {
+  const buffer = heapMemory.allocate(BATCH_FRAME_BYTES_MAX)
+  return {
+    room: () => ({ buffer, start: 0 }),
+    take: (view) => take(view.buffer.subarray(view.start, view.start + view.frameBytes), view),
+  }
+}
+
+const DROPPED = taker(() => {})
 
 async function errorOf(promise: Promise<unknown>): Promise<unknown> {
   return promise.then(
@@ -97,25 +113,33 @@ describe('gathering', () => {
   test('hands over every batch in order, as it was sealed, one at a time', async () => {
     const { owner, connect, settle } = await stage(50)
     const session = await connect()
-    const view = new BatchView()
     const seen: [number, bigint][] = []
-    let inside = 0
+    const slow = taker((frame, view) => {
+      expect(frame).toEqual(owner.log.frames.get(view.batchSeq))
+      seen.push([view.batchSeq, view.headerHash])
+    })
+    let waiting = 0
     const result = await settle(
-      session.fetch({ batchSeq: 1, previousHash: 0n }, async (buffer, start, length) => {
-        expect(++inside).toBe(1)
-        expect(view.parse(buffer, start, length)).toBe('ok')
-        expect(buffer.subarray(start, start + length)).toEqual(owner.log.frames.get(view.batchSeq))
-        seen.push([view.batchSeq, view.headerHash])
-        await new Promise<void>((resolve) => void owner.process.timers.after(1, resolve))
-        inside -= 1
-      }),
+      session.fetch(
+        { batchSeq: 1, previousHash: 0n },
+        {
+          room: async (frameBytes) => {
+            expect(++waiting).toBe(1)
+            expect(frameBytes).toBe(owner.log.frames.get(seen.length + 1)?.length)
+            await new Promise<void>((resolve) => void owner.process.timers.after(1, resolve))
+            waiting -= 1
+            return { ...(await slow.room(frameBytes)) }
+          },
+          take: (view) => slow.take(view),
+        },
+      ),
     )
     expect(seen).toEqual([...owner.hashes()])
     expect(result).toEqual({ lastBatchSeq: 50, lastHash: owner.log.lastHash })
     // From the middle, and from the end.
-    const rest = await settle(session.fetch({ batchSeq: 41, previousHash: null }, () => {}))
+    const rest = await settle(session.fetch({ batchSeq: 41, previousHash: null }, DROPPED))
     expect(rest.lastBatchSeq).toBe(50)
-    const none = await settle(session.fetch({ batchSeq: 51, previousHash: owner.log.lastHash }, () => {}))
+    const none = await settle(session.fetch({ batchSeq: 51, previousHash: owner.log.lastHash }, DROPPED))
     expect(none).toEqual({ lastBatchSeq: 50, lastHash: owner.log.lastHash })
   })
 
@@ -135,11 +159,10 @@ describe('gathering', () => {
       clock: process.clock,
       timers: process.timers,
       log: SILENT_LOG,
-      memory: heapMemory,
     }
     const outcome = await owner.world.waitFor(
       StoreSession.connect(ports, IDENTITY, store, 'opener').then((session) =>
-        session.fetch({ batchSeq: 1, previousHash: 0n }, () => {}),
+        session.fetch({ batchSeq: 1, previousHash: 0n }, DROPPED),
       ),
       60_000,
     )
@@ -159,9 +182,10 @@ describe('gathering', () => {
     const session = await connect()
     const seen: Buffer[] = []
     await settle(
-      session.fetch({ batchSeq: 1, previousHash: 0n }, (buffer, start, length) => {
-        seen.push(Buffer.from(buffer.subarray(start, start + length)))
-      }),
+      session.fetch(
+        { batchSeq: 1, previousHash: 0n },
+        taker((frame) => seen.push(Buffer.from(frame))),
+      ),
     )
     expect(seen).toEqual([two.log.frames.get(1)])
   })
@@ -188,7 +212,8 @@ describe('gathering', () => {
     const session = await connect()
     damage(store)
     let handed = 0
-    const error = await errorOf(settle(session.fetch({ batchSeq: 1, previousHash: 0n }, () => void handed++)))
+    const counting = taker(() => void handed++)
+    const error = await errorOf(settle(session.fetch({ batchSeq: 1, previousHash: 0n }, counting)))
     expect(error).toBeInstanceOf(ReplicaCorruptError)
     expect(error).toMatchObject({ kind: 'corrupt', node: 'a' })
     expect((error as Error).message).toContain(reason)
@@ -196,13 +221,23 @@ describe('gathering', () => {
     expect(await errorOf(settle(session.refresh()))).toMatchObject({ code: 'CACHE_STORE_LOST' })
   })
 
-  test('a taker that fails ends it', async () => {
-    const { connect, settle } = await stage(6)
-    const session = await connect()
+  test('a taker that fails ends it, whether it has no room or does not like the batch', async () => {
     const failure = new Error('no room')
-    expect(await errorOf(settle(session.fetch({ batchSeq: 1, previousHash: 0n }, () => Promise.reject(failure))))).toBe(
-      failure,
-    )
+    const fail = (): never => {
+      throw failure
+    }
+    for (const failing of [
+      { ...DROPPED, room: fail },
+      { ...DROPPED, room: () => Promise.reject(failure) },
+      taker(fail),
+    ]) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+      const { connect, settle } = await stage(6)
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+      const session = await connect()
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
+      expect(await errorOf(settle(session.fetch({ batchSeq: 1, previousHash: 0n }, failing)))).toBe(failure)
+    }
   })
 })
 
