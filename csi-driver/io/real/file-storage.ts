@@ -15,7 +15,7 @@ import type { IoDone, Storage } from '../storage.ts'
 import { errnoName, toIoError } from './errno.ts'
 import { LatencyGuard } from './latency-guard.ts'
 
-/** 99 of 100 calls must be faster for the engine to wait for them itself (datapath §7.2, §7.7). */
+/** Calls must be faster on the average for the engine to wait for them itself (datapath §7.2, §7.7). */
 const SYNC_LATENCY_MS_MAX: Ms = 0.5
 /** Longer transfers take longer than that by their length alone. */
 const SYNC_WRITE_BYTES_MAX: Bytes = 256 * KIB

@@ -1,25 +1,23 @@
 // Decides whether a device is fast enough to be waited for on the engine's own thread. A synchronous call saves the
-// two thread switches of the pool (about 250 µs of a 4 KiB write at depth 1 here), but a slow one keeps every other
-// request waiting. So: synchronous while 99 of 100 recent calls stay below the limit, the pool otherwise, with distance
-// between both bounds, so that a device at the edge does not flap. Pure: takes durations, tells a verdict.
+// two thread switches of the pool (about 250 µs of a 4 KiB write at depth 1 here), but while it lasts nothing else is
+// served. So: synchronous while calls take less than the limit on the average of the last few dozen, the pool otherwise. The
+// average and not the tail: one call in fifty that takes a few milliseconds, as on every shared disk, costs less than the
+// switches of the other forty-nine. Pure: takes durations, tells a verdict.
 import { assert } from '../../../base/assert.ts'
 import type { Ms } from '../../../base/units.ts'
 
-export const WINDOW_CALLS = 200
-/** So many slow calls in the window (2 %) end synchronous calls. */
-const SLOW_CALLS_LEAVE = 4
-/** So few in a whole window (0.5 %) bring them back. */
-const SLOW_CALLS_RETURN = 1
-/** One call that takes so many times the limit ends them at once: the device hangs. */
+/** Calls that the average goes back, roughly: each new one counts for one part in so many. */
+export const AVERAGED_CALLS = 32
+/** Below this part of the limit synchronous calls come back, so that a device at the edge does not flap. */
+const RETURN_SHARE = 0.8
+/** No call counts for more than so many times the limit: one outlier is not a slow device. */
+const OUTLIER_FACTOR = 8
+/** One call that takes so many times the limit ends synchronous calls at once: the device hangs. */
 const HANG_FACTOR = 40
 
 export class LatencyGuard {
   private readonly limitMs: Ms
-  private readonly slow = new Uint8Array(WINDOW_CALLS)
-  private next = 0
-  private slowCount = 0
-  /** Calls since the verdict changed, up to the window. */
-  private seen = 0
+  private averageMs: Ms = 0
   private synchronous = true
 
   constructor(limitMs: Ms) {
@@ -34,18 +32,10 @@ export class LatencyGuard {
 
   /** Takes the duration of one call, however it was made. */
   record(durationMs: Ms): void {
-    const isSlow = durationMs > this.limitMs ? 1 : 0
-    this.slowCount += isSlow - (this.slow[this.next] as number)
-    this.slow[this.next] = isSlow
-    this.next = (this.next + 1) % WINDOW_CALLS
-    this.seen = Math.min(WINDOW_CALLS, this.seen + 1)
-    if (this.synchronous) {
-      if (this.slowCount >= SLOW_CALLS_LEAVE || durationMs > this.limitMs * HANG_FACTOR) this.turn(false)
-    } else if (this.seen === WINDOW_CALLS && this.slowCount <= SLOW_CALLS_RETURN) this.turn(true)
-  }
-
-  private turn(synchronous: boolean): void {
-    this.synchronous = synchronous
-    this.seen = 0
+    const { limitMs } = this
+    const counted = Math.min(durationMs, limitMs * OUTLIER_FACTOR)
+    this.averageMs += (counted - this.averageMs) / AVERAGED_CALLS
+    if (durationMs > limitMs * HANG_FACTOR) this.averageMs = counted
+    this.synchronous = this.averageMs <= (this.synchronous ? limitMs : limitMs * RETURN_SHARE)
   }
 }
