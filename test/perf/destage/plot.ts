@@ -18,7 +18,7 @@ export interface Chart {
 
 const WIDTH = 420
 const HEIGHT = 170
-const LEFT = 62
+const LEFT = 76
 const TOP = 44
 const BOTTOM = 40
 const GAP = 24
@@ -100,7 +100,7 @@ function chartOf({ title, axis, scale, lines }: Chart): string {
     ]),
     ...across.ticks.map((tick) => `<text x="${at(xOf(tick))}" y="${HEIGHT + 14}" text-anchor="middle">${tick}</text>`),
     `<text x="${WIDTH / 2}" y="${HEIGHT + 28}" text-anchor="middle">seconds</text>`,
-    `<text transform="translate(-48 ${HEIGHT / 2}) rotate(-90)" text-anchor="middle">${axis}</text>`,
+    `<text transform="translate(-58 ${HEIGHT / 2}) rotate(-90)" text-anchor="middle">${axis}</text>`,
     `<rect class="frame" width="${WIDTH}" height="${HEIGHT}"/>`,
     ...lines.map(({ colour, values }) => `<path class="line c${colour}" d="${pathOf(values, xOf, yOf)}"/>`),
   ].join('\n')
