@@ -1,12 +1,12 @@
 // Proves: whoever writes more than the backing can take, for however long, is answered at the speed of the backing and
 // evenly: no moment is much better or worse than another, and nobody waits much longer than all the others, whichever
 // limit is the tightest. Time is simulated; cache and backing take theirs for every operation.
-import { createPrng } from '../../../../base/prng.ts'
-import type { Timer } from '../../../../base/clock.ts'
-import { MIB } from '../../../../base/units.ts'
-import type { IoDone } from '../../../../csi-driver/io/storage.ts'
-import { SUPERBLOCK_AREA_BYTES } from '../../../../csi-driver/journal/journal.ts'
-import { aWrite, during, TestMachine, TestStorage, TestTime } from './harness.ts'
+import { createPrng } from '../../base/prng.ts'
+import type { Timer } from '../../base/clock.ts'
+import { MIB } from '../../base/units.ts'
+import type { IoDone } from '../../csi-driver/io/storage.ts'
+import { SUPERBLOCK_AREA_BYTES } from '../../csi-driver/journal/journal.ts'
+import { aWrite, during, TestMachine, TestStorage, TestTime } from '../unit/csi-driver/engine/harness.ts'
 
 const VOLUME_BYTES = 64 * MIB
 const BACKING_MS = 2
