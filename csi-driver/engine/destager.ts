@@ -232,6 +232,7 @@ export class Destager implements GenerationHost {
     core.oldestDirtyAtMs = -1
     core.generationBlocks = core.recordBlocks
     core.recordBlocks = 0
+    core.generationLogBytes = core.journal.usedBytes
     const generation = new Generation(core, this, core.ports.prng, this.fills, this.runs)
     this.generation = generation
     await generation.writeBack()
@@ -240,6 +241,8 @@ export class Destager implements GenerationHost {
     await this.checkpoint(generation)
     core.counters.generations += 1
     core.generationBlocks = 0
+    core.generationLogBytes = 0
+    core.generationSettled = 0
     core.trimCount += 1
     this.generation = null
     this.generationDirtyAtMs = -1

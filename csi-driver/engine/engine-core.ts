@@ -100,6 +100,10 @@ export class EngineCore {
   recordBlocks = 0
   /** The same of the generation under way. */
   generationBlocks = 0
+  /** Log space that the generation under way will free. */
+  generationLogBytes: Bytes = 0
+  /** Share of the generation under way that has settled, in 0…1. */
+  generationSettled = 0
   /** Most blocks that un-trimmed records may touch. */
   readonly recordBlocksMax: number
   /** Monotonic time of the oldest record that no generation has picked up; -1: none. */

@@ -2,7 +2,7 @@
 // per block, sorted and merged; then one flush, one checkpoint, and the log up to the boundary is free (invariant 7).
 //
 //   freeze ─▶ zeroes ─▶ runs (N in flight, each read from the cache, verified, written) ─▶ flush ─▶ settle
-//                          └─ now and then a flush in between settles what it covers ─┘            │
+//                          └─ now and then a flush beside them settles what it covers ┘            │
 //                                       checkpoint ◀── all answered to the front end ◀─────────────┘
 //
 // Settling makes blocks clean in the index as soon as they are durable on the backing, so that dirty bytes fall
@@ -11,7 +11,7 @@
 import type { Prng } from '../../base/prng.ts'
 import type { IoError } from '../../base/errors.ts'
 import type { BatchSeq, Bytes, Ms, Seq } from '../../base/units.ts'
-import { MIB, SECTOR_BYTES, SECTORS_PER_BLOCK } from '../../base/units.ts'
+import { KIB, MIB, SECTOR_BYTES, SECTORS_PER_BLOCK } from '../../base/units.ts'
 import { backoffMs, RunCursor } from '../backing/backing-store.ts'
 import type { ByteRange, IoDone } from '../io/storage.ts'
 import type { DestageFills } from './destage-fills.ts'
@@ -20,8 +20,14 @@ import type { EngineCore } from './engine-core.ts'
 import type { GenerationSnapshot } from './index/generation-snapshot.ts'
 import { SECTORS_OF_MASK } from './index/sector-mask.ts'
 
-/** A flush in the middle of a generation after so much data. */
-const SETTLE_EVERY_BYTES: Bytes = 16 * MIB
+/**
+ * A flush beside the runs after so much data, or after so many parts of the dirty limit where that is less: what a flush
+ * settles at once moves the delay of writers by as much. 1/64 of the limit moves it by a tenth where the backing takes
+ * 10,000 writes a second (destage-rate.ts). Less than 16 blocks are not worth a flush.
+ */
+const SETTLE_BYTES_MAX: Bytes = 16 * MIB
+const SETTLE_BYTES_MIN: Bytes = 64 * KIB
+const SETTLES_PER_LIMIT = 64
 
 /** Reads of the same dirty data that fail before anybody is told; about 3 s with their pauses. */
 export const UNREADABLE_ATTEMPTS = 6
@@ -59,6 +65,15 @@ export class Generation {
   private written: number[] = []
   private writtenBytes: Bytes = 0
   private inFlight = 0
+  /** Data that a flush beside the runs settles. */
+  private readonly settleBytes: Bytes
+  /** A flush beside the runs is under way. */
+  private flushing = false
+  /** What it should have covered when it failed. */
+  private doubtful: number[] | null = null
+  /** Flush generation of the backing, read before the first write that is not settled. */
+  private flushesSince: number
+  private settledSectors = 0
   private zerosSettled: boolean
   /** Flushed runs that touched each fragment: a block with a hole is written by several, and is clean after the last. */
   private readonly flushedRuns: Uint8Array
@@ -67,8 +82,6 @@ export class Generation {
   private unreadable = 0
   /** Ends each pause before a further attempt. */
   private readonly pauses = new Set<() => void>()
-  /** Bytes of the snapshot that are durable on the backing. */
-  settledBytes: Bytes = 0
 
   constructor(core: EngineCore, host: GenerationHost, prng: Prng, fills: DestageFills, runs: DestageRun[]) {
     this.core = core
@@ -82,10 +95,9 @@ export class Generation {
     this.flushedRuns = new Uint8Array(this.snapshot.count)
     this.runs = runs
     this.idleRuns.push(...runs)
-  }
-
-  get totalBytes(): Bytes {
-    return this.snapshot.dirtySectorsTotal * SECTOR_BYTES
+    const settleBytes = core.settings.dirtyLimitBytes / SETTLES_PER_LIMIT
+    this.settleBytes = Math.max(SETTLE_BYTES_MIN, Math.min(SETTLE_BYTES_MAX, settleBytes))
+    this.flushesSince = core.backing.flushGeneration
   }
 
   /** Whether an un-trimmed record of this generation touches the sectors [start, end). */
@@ -99,28 +111,32 @@ export class Generation {
   /** Everything up to the flush; the caller checkpoints and trims. */
   async writeBack(): Promise<void> {
     this.fills.begin(this.snapshot)
-    let generation = this.core.backing.flushGeneration
+    this.flushesSince = this.core.backing.flushGeneration
     await this.writeZeroes()
     this.cursor.reset(this.snapshot.block, this.snapshot.valid, this.snapshot.count, RUN_BYTES_MAX / SECTOR_BYTES)
     let more = this.startRuns()
-    while (more || this.inFlight > 0) {
+    while (more || this.isBusy || this.doubtful !== null) {
       // oxlint-disable-next-line eslint/no-await-in-loop -- each wake-up is an event of the runs in flight
       await this.nextEvent()
       this.throwIfOver()
-      if (this.writtenBytes >= SETTLE_EVERY_BYTES) {
-        // oxlint-disable-next-line eslint/no-await-in-loop -- blocks may only settle in the order of their flushes
-        generation = await this.flushAndSettle(generation)
-      }
+      // oxlint-disable-next-line eslint/no-await-in-loop -- nothing new is begun before it is known to be durable
+      if (this.doubtful !== null) await this.repair(this.doubtful)
+      else if (!this.flushing && this.writtenBytes >= this.settleBytes) this.flushBeside()
       more = this.startRuns()
     }
     this.throwIfOver()
-    await this.flushAndSettle(generation)
+    await this.flushAndSettle()
     await this.fills.quiesce()
   }
 
+  /** Runs or a flush beside them are in flight. */
+  private get isBusy(): boolean {
+    return this.inFlight > 0 || this.flushing
+  }
+
   private throwIfOver(): void {
-    // Not before the runs in flight have ended: the devices are closed next.
-    if (this.host.stopping && this.inFlight === 0) throw new GenerationAbandonedError('the engine stops')
+    // Not before the I/O in flight has ended: the devices are closed next.
+    if (this.host.stopping && !this.isBusy) throw new GenerationAbandonedError('the engine stops')
   }
 
   /** Starts as many runs as the rate allows; true while there are more. */
@@ -189,13 +205,17 @@ export class Generation {
   private release(run: DestageRun): void {
     this.inFlight -= 1
     this.idleRuns.push(run)
-    const wake = this.wake
+    this.wakeUp()
+  }
+
+  private wakeUp(): void {
+    const { wake } = this
     this.wake = null
     wake?.()
   }
 
   private nextEvent(): Promise<void> {
-    if (this.inFlight === 0) return Promise.resolve()
+    if (!this.isBusy) return Promise.resolve()
     return new Promise((resolve) => {
       this.wake = resolve
     })
@@ -212,32 +232,48 @@ export class Generation {
     await this.untilDone((done) => this.core.backing.zero(ranges, done))
   }
 
-  /**
-   * Flushes the backing and makes everything clean that it covers. After a failed flush nothing since the last good one
-   * is known to be durable (R2): all of it is written again. `since` was read before the first of these writes; what is
-   * returned was, before those that ended during the flush.
-   */
-  private async flushAndSettle(since: number): Promise<number> {
+  /** Flushes while the runs go on: the backing is never idle for it, and what has ended before is settled by it. */
+  private flushBeside(): void {
+    const written = this.takeWritten()
+    this.flushing = true
+    this.core.backing.flushSince(this.flushesSince, (error) => {
+      this.flushing = false
+      if (error === null) this.settle(written)
+      else this.doubtful = written
+      this.wakeUp()
+    })
+  }
+
+  /** Flushes the backing and makes everything clean that was written; no flush beside the runs is under way. */
+  private async flushAndSettle(): Promise<void> {
     const { backing } = this.core
-    let generation = since
-    let written = this.takeWritten()
     for (let attempt = 0; ; attempt += 1) {
-      const first = generation
+      const written = this.takeWritten()
       // oxlint-disable-next-line eslint/no-await-in-loop -- retried until it succeeds or the engine stops
-      const error = await once((done) => backing.flushSince(first, done))
+      const error = await once((done) => backing.flushSince(this.flushesSince, done))
       if (error === null) {
         this.settle(written)
-        return generation
+        return
       }
-      generation = backing.flushGeneration
-      // oxlint-disable-next-line eslint/no-await-in-loop -- the pause between attempts
-      await this.pause(attempt)
-      // oxlint-disable-next-line eslint/no-await-in-loop -- older than the runs: before them
-      if (!this.zerosSettled) await this.writeZeroes()
       // oxlint-disable-next-line eslint/no-await-in-loop -- see above
-      await this.rewrite(written)
-      written = this.takeWritten()
+      await this.writeAgain(written, attempt)
     }
+  }
+
+  /** A flush beside the runs has failed. */
+  private async repair(doubtful: number[]): Promise<void> {
+    this.doubtful = null
+    await this.writeAgain(doubtful, 0)
+    await this.flushAndSettle()
+  }
+
+  /** After a failed flush nothing since the last good one is known to be durable (R2): all of it is written again. */
+  private async writeAgain(written: number[], attempt: number): Promise<void> {
+    this.flushesSince = this.core.backing.flushGeneration
+    await this.pause(attempt)
+    // Older than the runs: before them.
+    if (!this.zerosSettled) await this.writeZeroes()
+    await this.rewrite(written)
   }
 
   private takeWritten(): number[] {
@@ -260,10 +296,11 @@ export class Generation {
         const runs = (this.flushedRuns[entry] as number) + 1
         this.flushedRuns[entry] = runs
         if (runs !== this.runsOf(entry)) continue
-        this.settledBytes += (SECTORS_OF_MASK[snapshot.valid[entry] as number] as number) * SECTOR_BYTES
+        this.settledSectors += SECTORS_OF_MASK[snapshot.valid[entry] as number] as number
         this.fills.settle(snapshot, entry)
       }
     }
+    if (snapshot.dirtySectorsTotal > 0) core.generationSettled = this.settledSectors / snapshot.dirtySectorsTotal
     core.trimCount += 1
     this.host.onSettled()
   }

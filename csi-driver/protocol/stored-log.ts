@@ -1,5 +1,5 @@
-// What a replica store holds of one volume, in the words of the replication protocol (docs/decisions/0001). Types only:
-// the store keeps it durably, the wire carries it, the tables decide by it.
+// What a replica store holds of one volume, in the words of the replication protocol (docs/decisions/0001), and why it
+// refuses: the store keeps it durably, the wire carries it, the tables decide by it.
 //
 // A log is one chain of batches: numbered, each naming the headerHash of the one before. Its *names* (logUuid) are a
 // lineage: from `firstBatchSeq` on the batches carry `logUuid`. A new ownership does not copy the log: it appends a name.
@@ -72,3 +72,8 @@ export type RefusalCode =
   | 'busy-engine'
   | 'io'
   | 'stopping'
+
+/** A newer engine of the volume is known there: whoever is refused so is fenced, if the store's word counts. */
+export function isOfNewerEngine(code: RefusalCode): boolean {
+  return code === 'epoch-old' || code === 'run-old'
+}

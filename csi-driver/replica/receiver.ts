@@ -85,7 +85,7 @@ export class Receiver {
     }
     this.host = {
       ...{ node, store, clock, timers, log, versions },
-      begun: new BegunBodies({ pool: bodies, timers }, Math.max(bufferBytesMax, begunBytesPerNodeMax)),
+      begun: new BegunBodies({ pool: bodies, timers }, begunBytesPerNodeMax),
       refusals: new RefusalLog({ log, clock }),
       unsentBytesMax: this.limits.unsentBytesMax,
       volumes: new VolumeDirectory(this.volumeHost, this.limits),

@@ -41,8 +41,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: `${ENGINE}/generation.ts`,
-        find: 'await once((done) => backing.flushSince(first, done))',
-        replace: 'await Promise.resolve(first < 0 ? once((done) => backing.flushSince(first, done)) : null)',
+        find: 'await once((done) => backing.flushSince(this.flushesSince, done))',
+        replace: 'await Promise.resolve(this.flushesSince < 0 ? once((done) => backing.flushSince(0, done)) : null)',
       },
     ],
     checkers: ['trim', 'survivors', 'durability', 'clean', 'generation', 'opens'],
@@ -55,12 +55,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       {
         file: `${ENGINE}/generation.ts`,
         find: '    await this.rewrite(written)\n',
-        replace: '',
-      },
-      {
-        file: `${ENGINE}/generation.ts`,
-        find: '      written = this.takeWritten()\n',
-        replace: '',
+        replace: '    this.written = written.concat(this.written)\n',
       },
     ],
     checkers: ['trim', 'survivors', 'durability', 'clean', 'generation', 'opens'],

@@ -44,15 +44,12 @@ function advance(ms: number): void {
   nowMs = endMs
 }
 
-beforeEach(() => {
-  answers.length = 0
-  names = 0
-  nowMs = 0
-  pending = []
-  disk = new SlowDiskMemory({
+function makeDisk(inFlightMax: number): SlowDiskMemory {
+  return new SlowDiskMemory({
     content: Buffer.alloc(2 * SIZE),
     sizeBytes: SIZE,
     latencyMs: 2,
+    inFlightMax,
     clock: { monotonicMs: () => nowMs },
     timers: {
       after(delayMs, callback) {
@@ -61,6 +58,14 @@ beforeEach(() => {
       },
     },
   })
+}
+
+beforeEach(() => {
+  answers.length = 0
+  names = 0
+  nowMs = 0
+  pending = []
+  disk = makeDisk(SLOW_DISK_IN_FLIGHT_MAX)
 })
 
 test.each<RequestKind>([REQUEST_READ, REQUEST_WRITE, REQUEST_ZERO, REQUEST_FLUSH])('kind %d waits its time', (kind) => {
@@ -80,6 +85,20 @@ test('32 are in flight, the others follow, in order', () => {
   }
   expect(counts).toEqual([32, 64, 96])
   expect(answers.map(({ name }) => name)).toEqual(Array.from({ length: 96 }, (_, i) => i + 1))
+})
+
+test('fewer are in flight where that is asked for', () => {
+  disk = makeDisk(2)
+  for (let i = 0; i < 5; i++) disk.submit(request(REQUEST_READ))
+  advance(2)
+  expect(answers).toHaveLength(2)
+  advance(2)
+  expect(answers).toHaveLength(4)
+})
+
+test('counts the writes that go forward', () => {
+  for (const offset of [0, 4096, 16_384, 8192, 12_288]) disk.submit(request(REQUEST_WRITE, offset))
+  expect(disk.counters).toMatchObject({ writes: 5, forwardWrites: 4 })
 })
 
 test('holds what was written and zeroed, and not what failed', () => {

@@ -1,7 +1,8 @@
-// What a slow disk does: every read, write, discard and flush takes the same time, with 32 of them in flight and the
+// What a slow disk does: every read, write, discard and flush takes the same time, with some of them in flight and the
 // others waiting in order. The content lives in memory and changes when a request is taken, so that only the answer is
 // late. On command it fails, is full, or hangs. Nothing here knows FUSE or loop devices.
 import type { Clock, Timers } from '../../../base/clock.ts'
+import type { Bytes } from '../../../base/units.ts'
 import type { Request, RequestResult } from '../../engine/request.ts'
 import {
   REQUEST_FLUSH,
@@ -29,6 +30,8 @@ export interface SlowDiskCounters {
   reads: number
   writes: number
   writtenBytes: number
+  /** Writes that begin where the one before ended, or behind it: all of a sweep, half of those in random order. */
+  forwardWrites: number
   zeroes: number
   flushes: number
   failed: number
@@ -46,28 +49,36 @@ export interface SlowDiskParts {
   /** How much of it is visible at first. */
   readonly sizeBytes: number
   readonly latencyMs: number
+  /** Requests that take their time together; the others wait. */
+  readonly inFlightMax?: number
   readonly clock: Pick<Clock, 'monotonicMs'>
   readonly timers: Pick<Timers, 'after'>
 }
 
 export class SlowDiskMemory implements RequestSink {
-  readonly counters: SlowDiskCounters = { reads: 0, writes: 0, writtenBytes: 0, zeroes: 0, flushes: 0, failed: 0 }
+  readonly counters: SlowDiskCounters = {
+    ...{ reads: 0, writes: 0, writtenBytes: 0, forwardWrites: 0 },
+    ...{ zeroes: 0, flushes: 0, failed: 0 },
+  }
   readonly canZero = true
   sizeBytes: number
   latencyMs: number
+  private readonly inFlightMax: number
   private readonly content: Buffer
   private readonly written: Uint8Array
   private readonly failing = new Map<RequestKind, RequestResult>()
   private readonly waiting: Request[] = []
   private readonly results = new Map<Request, RequestResult>()
   private readonly late: Late[] = []
+  private writtenEnd: Bytes = 0
   private hanging = false
   private armed = false
   private readonly clock: Pick<Clock, 'monotonicMs'>
   private readonly timers: Pick<Timers, 'after'>
 
-  constructor({ content, sizeBytes, latencyMs, clock, timers }: SlowDiskParts) {
+  constructor({ content, sizeBytes, latencyMs, inFlightMax, clock, timers }: SlowDiskParts) {
     this.content = content
+    this.inFlightMax = inFlightMax ?? SLOW_DISK_IN_FLIGHT_MAX
     this.sizeBytes = sizeBytes
     this.latencyMs = latencyMs
     this.clock = clock
@@ -120,6 +131,8 @@ export class SlowDiskMemory implements RequestSink {
     } else if (kind === REQUEST_WRITE) {
       this.counters.writes++
       this.counters.writtenBytes += length
+      if (offset >= this.writtenEnd) this.counters.forwardWrites++
+      this.writtenEnd = offset + length
       this.written.fill(1, Math.floor(offset / PIECE_BYTES), Math.ceil((offset + length) / PIECE_BYTES))
       request.data.copy(this.content, offset, request.dataStart, request.dataStart + length)
     } else if (kind === REQUEST_ZERO) {
@@ -148,7 +161,7 @@ export class SlowDiskMemory implements RequestSink {
       request.complete(result)
     }
     this.late.splice(0, answered)
-    const started = this.waiting.splice(0, SLOW_DISK_IN_FLIGHT_MAX - this.late.length)
+    const started = this.waiting.splice(0, this.inFlightMax - this.late.length)
     for (const request of started) {
       const result = this.results.get(request) ?? REQUEST_OK
       this.results.delete(request)

@@ -27,6 +27,8 @@ import { SLOW_DISK_KINDS, type SlowDiskKind, SlowDiskMemory } from './slow-disk-
 export interface SlowDiskOptions {
   readonly sizeBytes: number
   readonly latencyMs: number
+  /** 32 when left out: `latencyMs` and this are how many requests a second it takes. */
+  readonly inFlightMax?: number
   /** How far `grow` may go. */
   readonly sizeBytesMax?: number
   /** Path of a unix socket; with it the disk lives until it is told to go. */
@@ -46,6 +48,7 @@ const disk = new SlowDiskMemory({
   content: memory.allocate(options.sizeBytesMax ?? options.sizeBytes),
   sizeBytes: options.sizeBytes,
   latencyMs: options.latencyMs,
+  ...(options.inFlightMax === undefined ? {} : { inFlightMax: options.inFlightMax }),
   clock: systemClock,
   timers: systemTimers,
 })

@@ -13,7 +13,7 @@ import {
 } from '../../protocol/membership-table.ts'
 import { tooFewPeersText } from '../../protocol/placement.ts'
 import { addMember, removeMember, setPhase } from '../../protocol/register-transitions.ts'
-import type { RefusalCode } from '../../protocol/stored-log.ts'
+import { isOfNewerEngine, type RefusalCode } from '../../protocol/stored-log.ts'
 import { type Member, type RegisterRecord, sameMember } from '../../register/record.ts'
 import type { RegisterClient } from '../../register/register-client.ts'
 import type { PeerState, PeerStatus, Replicator, ReplicatorEvent } from '../../replica/replicator.ts'
@@ -111,7 +111,7 @@ export class Membership {
         return
       case 'refused':
         this.refusals.set(node, event.code)
-        if (event.code === 'epoch-old' || event.code === 'run-old') void this.lookForNewerOwner(node)
+        if (isOfNewerEngine(event.code)) void this.lookForNewerOwner(node)
         return
       case 'connected':
         // A store that takes no more still greets.

@@ -62,7 +62,7 @@ export class BegunBodies {
   }
 
   private isAbove({ begunBytes }: Share, bytes: Bytes): boolean {
-    return begunBytes > 0 && begunBytes + bytes > this.nodeBytesMax
+    return begunBytes + bytes > this.nodeBytesMax
   }
 
   private wakeShare(node: string, share: Share): void {

@@ -23,7 +23,7 @@ export interface ReceiverLimits {
   readonly writingBytesMax: Bytes
   /** Buffers for bodies: `unwrittenBytesMax` and what connections have begun to receive. */
   readonly bodyBytesMax: Bytes
-  /** Buffers for what the connections of one node have begun to receive; one is always allowed. */
+  /** Buffers for what the connections of one node have begun to receive; at least the largest body. */
   readonly begunBytesPerNodeMax: Bytes
   /** Answers that the other side does not read. */
   readonly unsentBytesMax: Bytes

@@ -8,6 +8,7 @@ import type { Timer } from '../../../base/clock.ts'
 import type { Bytes, Ms } from '../../../base/units.ts'
 import type { NetworkAddress } from '../../io/network.ts'
 import { HEARTBEAT_MS } from '../../protocol/lease-times.ts'
+import { isOfNewerEngine } from '../../protocol/stored-log.ts'
 import { type Member, sameMember } from '../../register/record.ts'
 import type { EnvelopeBuffer } from '../wire/envelope-buffer.ts'
 import type { BodyInMemory, EngineMessage, MessageFrom, MessageOf } from '../wire/messages.ts'
@@ -288,7 +289,7 @@ export class PeerLink implements RoleLink {
     this.failures = wasSteady ? 1 : this.failures + 1
     this.disconnect()
     // Only who holds a copy that counts is believed; anybody else's word sends the engine to the register.
-    if (end.kind === 'refused' && (end.code === 'epoch-old' || end.code === 'run-old') && this.member !== null) {
+    if (end.kind === 'refused' && isOfNewerEngine(end.code) && this.member !== null) {
       this.lastError = message
       context.fence(node, end)
       return

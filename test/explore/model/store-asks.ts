@@ -14,6 +14,7 @@ import {
   trimDecision,
 } from '../../../csi-driver/protocol/store-table.ts'
 import { SEAL_WAIT_MS } from '../../../csi-driver/protocol/lease-times.ts'
+import { isOfNewerEngine } from '../../../csi-driver/protocol/stored-log.ts'
 import { type Batch, type Log, uuidOf, type Volume } from './log-pool.ts'
 import type { Model } from './model.ts'
 import { LEASE, type State, type StoreView } from './state.ts'
@@ -59,7 +60,7 @@ const ANSWERS: Readonly<Record<string, number>> = {
 
 function numberOf<Action extends string>(answer: Answer<Action>): number {
   if (typeof answer === 'string') return ANSWERS[answer] as number
-  return answer.refuse === 'epoch-old' || answer.refuse === 'run-old' ? ANSWER.fenced : ANSWER.refused
+  return isOfNewerEngine(answer.refuse) ? ANSWER.fenced : ANSWER.refused
 }
 
 function keyOf(order: number, { present, purpose, epoch, run }: Sender, of: number): number {

@@ -79,6 +79,21 @@ describe('smooth delay', () => {
   })
 })
 
+describe('a delay shorter than a timer', () => {
+  test('lets those follow at once who were due while the timer was late', async () => {
+    const { machine, core, admission, dirty } = await make(128 * 4096)
+    dirty(80)
+    expect(core.dirtyBytes).toBe(80 * 4096)
+    while (admission.admit(aWrite(0, 1)) === 'yes') continue
+    const { delayMs } = admission
+    expect(delayMs).toBeLessThan(0.2)
+    await machine.time.advance(1)
+    let taken = 0
+    while (admission.admit(aWrite(0, 1)) === 'yes') taken += 1
+    expect(taken).toBeGreaterThan(5)
+  })
+})
+
 describe('other limits', () => {
   test('zero ranges count, and a full table stops zeroes only', async () => {
     const { admission, core } = await make()
@@ -95,6 +110,25 @@ describe('other limits', () => {
     expect(admission.admit(aWrite(0, 1))).toBe('full')
     core.generationBlocks = 0
     expect(admission.admit(aWrite(0, 1))).toBe('yes')
+  })
+
+  test('what a generation has settled counts as free, and half of the log is for what comes while it works', async () => {
+    const { admission, core, writes } = await make(LOG_BYTES)
+    const write = aWrite(0, 1)
+    writes.addWrite(write, write.data, 0)
+    writes.kick()
+    const { usedBytes, freeBytes } = core.journal
+    const share = usedBytes / ((usedBytes + freeBytes) / 2)
+    expect(usedBytes).toBeGreaterThan(0)
+    expect(admission.fill()).toBeCloseTo(share)
+    core.index.removeRange(0, 8)
+    core.generationLogBytes = usedBytes
+    core.generationBlocks = core.recordBlocks
+    core.recordBlocks = 0
+    core.generationSettled = 0.5
+    expect(admission.fill()).toBeCloseTo(share / 2)
+    core.generationSettled = 1
+    expect(admission.fill()).toBe(0)
   })
 
   test('log space', async () => {

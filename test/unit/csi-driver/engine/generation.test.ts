@@ -1,6 +1,19 @@
 // A generation brings everything dirty to the backing in one flush, and nothing is trimmed that is not there.
-import { KIB } from '../../../../base/units.ts'
-import { ask, aWrite, aZero, contentOf, during, settle, submit, TestMachine } from './harness.ts'
+import { IoError } from '../../../../base/errors.ts'
+import { KIB, MIB } from '../../../../base/units.ts'
+import { CONCURRENCY_MAX } from '../../../../csi-driver/engine/destage-rate.ts'
+import {
+  ask,
+  aWrite,
+  aZero,
+  CACHE_BYTES,
+  contentOf,
+  during,
+  LOG_BYTES,
+  settle,
+  submit,
+  TestMachine,
+} from './harness.ts'
 
 const LOG_START = 32 * KIB
 
@@ -52,6 +65,62 @@ describe('unreadable dirty data', () => {
     await machine.time.advance(30_000)
     expect(volume.status()).toMatchObject({ phase: 'WriteBack', reason: '' })
     expect(write.result).toBe(0)
+  })
+})
+
+describe('a flush beside the runs', () => {
+  const RUNS = 60
+  /** As many as a flush covers where the dirty limit is small. */
+  const COVERED = (64 * KIB) / 4096
+
+  /** Every second block is dirty, some of them are on the backing, and a flush has begun. */
+  async function flushing() {
+    const machine = new TestMachine({ cacheBytes: 4 * CACHE_BYTES })
+    const volume = await machine.open({ cacheBytes: 4 * CACHE_BYTES, logBytes: 4 * LOG_BYTES, dirtyLimitBytes: MIB })
+    machine.backing.hold('write', 'flush')
+    for (let i = 0; i < RUNS; i += 1) submit(volume, aWrite(i * 8192, i))
+    const drained = volume.drain()
+    await settle()
+    expect(machine.backing.held).toHaveLength(CONCURRENCY_MAX)
+    for (const held of machine.backing.held.slice(0, COVERED)) held.complete()
+    await settle()
+    const flush = machine.backing.held.find(({ kind }) => kind === 'flush')
+    if (flush === undefined) throw new Error('no flush has begun')
+    return { machine, volume, drained, flush }
+  }
+
+  function completeWrites({ backing }: TestMachine): void {
+    for (const held of backing.held.filter(({ kind }) => kind === 'write')) held.complete()
+  }
+
+  test('stops none of them, and settles what had ended before it', async () => {
+    const { machine, volume, drained, flush } = await flushing()
+    completeWrites(machine)
+    await settle()
+    completeWrites(machine)
+    await settle()
+    expect(machine.backing.count('write')).toBe(RUNS)
+    expect(volume.status().dirtyBytes).toBe(RUNS * 4096)
+    flush.complete()
+    await settle()
+    expect(volume.status()).toMatchObject({ dirtyBytes: (RUNS - COVERED) * 4096, counters: { generations: 0 } })
+    machine.backing.letGo()
+    await during(machine.time, drained)
+  })
+
+  test('that fails makes all doubtful that was written, also meanwhile', async () => {
+    const { machine, volume, drained, flush } = await flushing()
+    completeWrites(machine)
+    await settle()
+    const writes = machine.backing.count('write')
+    const doubtful = writes - machine.backing.held.filter(({ kind }) => kind === 'write').length
+    flush.complete(new IoError('EIO', 'flush failed'))
+    await settle()
+    expect(volume.status().dirtyBytes).toBe(RUNS * 4096)
+    machine.backing.letGo()
+    await during(machine.time, drained)
+    expect(machine.backing.count('write')).toBeGreaterThanOrEqual(RUNS + doubtful)
+    for (let i = 0; i < RUNS; i += 1) expect(machine.backing.bytes[i * 8192]).toBe(i)
   })
 })
 
