@@ -1,5 +1,6 @@
 // `make bench`: the product beside what it is measured against, part after part (PARTS). Writes results.json beside this
-// file (quick.json with QUICK=1: one short round, to see that it works, whose figures mean little) and prints the tables.
+// file (quick.json with QUICK=1: one short round of the rows that targets are set for, to see that it works; its figures
+// mean little) and prints the tables.
 //
 //     FOREBAY_BENCH_PARTS=rounds,…          only these parts; the figures of the others are null
 //     FOREBAY_BENCH_PATIENCE_SECONDS=N      longest wait for a quiet machine, in each part
@@ -10,8 +11,10 @@ import { fileURLToPath } from 'node:url'
 import { measureCompression } from './compression.ts'
 import { measureConnections } from './connections.ts'
 import { markdownOf } from './markdown.ts'
+import { measureNbd } from './nbd.ts'
 import { measurePeerKill } from './peer-kill.ts'
 import { measurePgbench } from './pgbench.ts'
+import { measureReady } from './ready.ts'
 import { joined, median, type PartResult, type Results, type Row } from './report.ts'
 import { measureRounds } from './rounds.ts'
 import { Scaffold } from './scaffold.ts'
@@ -22,12 +25,17 @@ import { ALL_TARGETS } from './targets.ts'
 /** Each sets up what it needs and takes it down again. */
 const PARTS: readonly (readonly [string, (scaffold: Scaffold) => Promise<PartResult>])[] = [
   ['rounds', measureRounds],
+  ['nbd', measureNbd],
+  ['ready', measureReady],
   ['peer-kill', measurePeerKill],
   ['takeover', measureTakeover],
   ['pgbench', measurePgbench],
   ['compression', measureCompression],
   ['connections', measureConnections],
 ]
+
+/** No target is set for these. */
+const UNTARGETED = ['connections']
 
 function say(text: string): void {
   process.stderr.write(`bench: ${text}\n`)
@@ -54,7 +62,7 @@ function machine(load: string, rows: readonly Row[]): Results['machine'] {
 
 function chosenParts(): typeof PARTS {
   const words = process.env['FOREBAY_BENCH_PARTS']?.split(',')
-  if (words === undefined) return PARTS
+  if (words === undefined) return SCALE.isQuick ? PARTS.filter(([name]) => !UNTARGETED.includes(name)) : PARTS
   const unknown = words.filter((word) => !PARTS.some(([name]) => name === word))
   if (unknown.length > 0) {
     throw new Error(`unknown parts ${unknown.join(',')}; there are ${PARTS.map(([name]) => name).join(',')}`)
