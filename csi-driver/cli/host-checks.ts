@@ -4,6 +4,7 @@ import { access, open, readFile, stat } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import type { SettingProblem } from '../../base/settings.ts'
+import type { ServeSettings } from '../config.ts'
 
 /** Direct I/O of loop devices over FUSE works from here on (research: libfuse#56). */
 const KERNEL_MIN = [5, 10] as const
@@ -67,9 +68,9 @@ function kernelIsBelow(release: string, least: readonly [number, number]): boole
 }
 
 /** Reasons why this host cannot serve. Without the privilege nothing else is worth saying. */
-export function hostProblems(facts: HostFacts): SettingProblem[] {
+export function hostProblems(facts: HostFacts, frontend: ServeSettings['frontend']): SettingProblem[] {
   const problems: SettingProblem[] = []
-  const add = (where: string, problem: string): number => problems.push({ where, problem })
+  const add = (where: string, problem: string): void => void problems.push({ where, problem })
   if (!facts.isAdmin) {
     add('privilege', 'to mount and attach devices is missing (CAP_SYS_ADMIN); run it as root')
     return problems
@@ -77,6 +78,14 @@ export function hostProblems(facts: HostFacts): SettingProblem[] {
   if (kernelIsBelow(facts.kernelRelease, KERNEL_MIN)) {
     add('kernel', `is too old; at least ${KERNEL_MIN.join('.')} found=${facts.kernelRelease}`)
   }
+  if (frontend === 'fuse') addFuseProblems(facts, add)
+  if (facts.missingTools.length > 0) {
+    add('PATH', `lacks ${facts.missingTools.join(', ')}; install util-linux (apt-get install util-linux mount)`)
+  }
+  return problems
+}
+
+function addFuseProblems(facts: HostFacts, add: (where: string, problem: string) => void): void {
   if (facts.fuseProblem !== null) {
     add(
       '/dev/fuse',
@@ -85,16 +94,12 @@ export function hostProblems(facts: HostFacts): SettingProblem[] {
   }
   if (!facts.hasLoopControl)
     add('/dev/loop-control', 'is missing; load the module (modprobe loop), and in a container pass /dev')
-  if (facts.missingTools.length > 0) {
-    add('PATH', `lacks ${facts.missingTools.join(', ')}; install util-linux (apt-get install util-linux mount)`)
-  }
   if (facts.fuseTimeoutSeconds > 0) {
     add(
       'kernel',
       `would abort a volume that waits for a slow backing; set it off with: sysctl fs.fuse.default_request_timeout=0 found=${facts.fuseTimeoutSeconds}`,
     )
   }
-  return problems
 }
 
 /** What the user should know although it works; null when there is nothing. */

@@ -11,7 +11,7 @@ const GOOD: HostFacts = {
   fuseTimeoutSeconds: 0,
 }
 
-test('a good host', () => expect(hostProblems(GOOD)).toEqual([]))
+test('a good host', () => expect(hostProblems(GOOD, 'fuse')).toEqual([]))
 
 test.each<[Partial<HostFacts>, string]>([
   [{ kernelRelease: '5.4.0' }, 'kernel is too old; at least 5.10 found=5.4.0'],
@@ -21,12 +21,12 @@ test.each<[Partial<HostFacts>, string]>([
   [{ missingTools: ['losetup', 'flock'] }, 'PATH lacks losetup, flock; install util-linux'],
   [{ fuseTimeoutSeconds: 30 }, 'sysctl fs.fuse.default_request_timeout=0'],
 ])('%j', (change, expected) => {
-  const problems = hostProblems({ ...GOOD, ...change }).map(({ where, problem }) => `${where} ${problem}`)
+  const problems = hostProblems({ ...GOOD, ...change }, 'fuse').map(({ where, problem }) => `${where} ${problem}`)
   expect(problems).toEqual([expect.stringContaining(expected)])
 })
 
 test('without the privilege only that is said', () => {
-  const problems = hostProblems({ ...GOOD, isAdmin: false, fuseProblem: 'EACCES', hasLoopControl: false })
+  const problems = hostProblems({ ...GOOD, isAdmin: false, fuseProblem: 'EACCES', hasLoopControl: false }, 'fuse')
   expect(problems).toEqual([{ where: 'privilege', problem: expect.stringContaining('run it as root') }])
 })
 

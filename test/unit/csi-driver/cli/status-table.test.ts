@@ -6,6 +6,7 @@ const SERVING: VolumeStatus = {
   volume: 'db1',
   state: 'serving',
   device: '/dev/loop3',
+  connections: null,
   backing: '/dev/sdb',
   cache: '/cache/db1',
   writePolicy: 'write-back',
