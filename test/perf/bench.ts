@@ -10,6 +10,7 @@ import { cpus, hostname, release, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { measureCompression } from './compression.ts'
 import { measureConnections } from './connections.ts'
+import { runProgram } from './fio.ts'
 import { markdownOf } from './markdown.ts'
 import { measureNbd } from './nbd.ts'
 import { measurePeerKill } from './peer-kill.ts'
@@ -41,7 +42,7 @@ function say(text: string): void {
   process.stderr.write(`bench: ${text}\n`)
 }
 
-function machine(load: string, rows: readonly Row[]): Results['machine'] {
+async function machine(load: string, rows: readonly Row[]): Promise<Results['machine']> {
   return {
     host: hostname(),
     cpu: cpus()[0]?.model ?? 'unknown',
@@ -49,6 +50,9 @@ function machine(load: string, rows: readonly Row[]): Results['machine'] {
     memory: `${Math.round(totalmem() / 1024 ** 3)} GiB`,
     kernel: release(),
     node: process.version,
+    fio: await versionOf('fio'),
+    nbdkit: await versionOf('nbdkit'),
+    qemuNbd: await versionOf('qemu-nbd'),
     date: new Date().toISOString().slice(0, 16),
     load,
     busyWithOthers: `${Math.round(median(rows.map(({ othersShare }) => othersShare.median)) * 100)} %`,
@@ -58,6 +62,12 @@ function machine(load: string, rows: readonly Row[]): Results['machine'] {
     flashCache: `${SCALE.flashCacheMiB} MiB`,
     memoryCache: `${SCALE.memoryCacheMiB} MiB`,
   }
+}
+
+/** `-` where it is not installed. */
+async function versionOf(program: string): Promise<string> {
+  const said = await runProgram(program, ['--version']).catch(() => '')
+  return /\d+(\.\d+)+/.exec(said)?.[0] ?? '-'
 }
 
 function chosenParts(): typeof PARTS {
@@ -94,7 +104,7 @@ async function bench(scaffold: Scaffold): Promise<void> {
     await runParts(scaffold),
     ALL_TARGETS.map(({ key }) => key),
   )
-  const results: Results = { machine: machine(load, found.rows), ...found }
+  const results: Results = { machine: await machine(load, found.rows), ...found }
   const file = fileURLToPath(new URL(SCALE.isQuick ? 'quick.json' : 'results.json', import.meta.url))
   await writeFile(file, `${JSON.stringify(results, roundedFigure, 2)}\n`)
   process.stdout.write(markdownOf(results))

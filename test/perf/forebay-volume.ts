@@ -6,7 +6,6 @@ import { runDirectory, volumeLockFile } from '../../csi-driver/holder/run-direct
 import type { VolumeStatus } from '../../csi-driver/observe/status.ts'
 import { fioArguments, runProgram } from './fio.ts'
 import { FOREBAY, ForebayProcess, HERE, type On, residentMiB } from './forebay-process.ts'
-import { nbdUri } from './nbd-servers.ts'
 import type { Scaffold } from './scaffold.ts'
 
 /** Passes over the whole data set until one of them meets no miss. */
@@ -74,7 +73,7 @@ export class ForebayVolume {
     if (options.on === undefined) scaffold.later(`volume ${this.volume}`, () => this.forget())
     this.process = new ForebayProcess(scaffold, [command, this.volume, ...this.flags(), ...more], options.on)
     const { device = '' } = await this.process.ready()
-    this.device = options.nbdSocket === undefined ? device : nbdUri(options.nbdSocket)
+    this.device = device
   }
 
   /** Learns the processes of the volume; from now on another engine is a failure. */

@@ -9,11 +9,6 @@ import type { Scaffold } from './scaffold.ts'
 const START_LIMIT_MS = 10_000
 const STOP_WAIT_MS = 20_000
 
-/** Of the only export on a unix socket. */
-export function nbdUri(socket: string): string {
-  return `nbd+unix:///?socket=${socket}`
-}
-
 export interface NbdServerPlan {
   readonly socket: string
   /** A block device. */
@@ -56,7 +51,7 @@ export class NbdServer {
     this.scaffold = scaffold
     this.socket = socket
     this.words = words
-    this.uri = nbdUri(socket)
+    this.uri = `nbd+unix:///?socket=${socket}`
     scaffold.later(words.command[0] ?? '', () => this.stop())
   }
 
