@@ -82,7 +82,7 @@ export function fioArguments(job: FioJob): string[] {
     '--randrepeat=0',
     '--allow_file_create=0',
     '--time_based',
-    `--runtime=${job.seconds}`,
+    `--runtime=${job.seconds * 1000}ms`,
     '--clat_percentiles=0',
     '--lat_percentiles=1',
     '--percentile_list=50:99:99.9',

@@ -45,7 +45,7 @@ async function startVolume(
   const name = isFlash ? 'nbdFlash' : 'nbdMemory'
   const volume = new ForebayVolume(scaffold, {
     name,
-    backing: await slowDisk(scaffold, DATA_BYTES),
+    backing: (await slowDisk(scaffold, DATA_BYTES)).device,
     cache: path.join(isFlash ? disk : memory, `${name}-cache`),
     cacheMiB: SCALE.memoryCacheMiB,
     resource,
@@ -63,7 +63,10 @@ async function startVolume(
     busyPollMicros: 0,
     acknowledgesEarly: isFlash ? 'no' : 'yes',
   }
-  return { subject, dataBytes: DATA_BYTES, volume, prepare: () => volume.warm(DATA_BYTES) }
+  return {
+    ...{ subject, dataBytes: DATA_BYTES, volume, prepare: () => volume.warm(DATA_BYTES) },
+    misses: async () => (await volume.status()).readMisses,
+  }
 }
 
 interface Other extends Pick<Subject, 'title'> {
@@ -78,7 +81,8 @@ const OTHERS: readonly Other[] = [
 
 async function startOther(scaffold: Scaffold, { disk }: Places, other: Other): Promise<Contestant> {
   const { name, title, commandOf } = other
-  const backing = await slowDisk(scaffold, DATA_BYTES)
+  const slow = await slowDisk(scaffold, DATA_BYTES)
+  const backing = slow.device
   const socket = path.join(disk, `${name}.sock`)
   const server = new NbdServer(scaffold, socket, commandOf({ socket, backing, cacheDirectory: disk }))
   // The page cache writes on for a while: that of the disk with the cache file, and that of the device.
@@ -95,7 +99,7 @@ async function startOther(scaffold: Scaffold, { disk }: Places, other: Other): P
     ...{ name, title, target: server.uri, serverPid: () => server.pid, busyPollMicros: 0 },
     acknowledgesEarly: 'until a flush',
   }
-  return { subject, dataBytes: DATA_BYTES, prepare, settle }
+  return { subject, dataBytes: DATA_BYTES, prepare, settle, misses: async () => (await slow.status()).reads }
 }
 
 /** Once and in order, so that their caches hold all of it. */

@@ -214,6 +214,7 @@ describe('fio', () => {
   test('a durable write asks for O_DSYNC, and everything goes past the page cache', () => {
     const job = { target: '/dev/x', direction: 'write', queueDepth: 1, engine: 'psync', dataBytes: 4096 } as const
     expect(fioArguments({ ...job, durable: true, seconds: 1 })).toContain('--sync=dsync')
+    expect(fioArguments({ ...job, seconds: 0.5 })).toContain('--runtime=500ms')
     expect(fioArguments({ ...job, seconds: 1 })).toEqual(expect.arrayContaining(['--sync=none', '--direct=1']))
   })
 

@@ -149,7 +149,7 @@ async function slowPlan(scaffold: Scaffold): Promise<Plan> {
     title: 'Forebay, flash, before a 2 ms disk',
     acknowledgesEarly: 'no',
     cacheMiB: replicatedCacheMiB,
-    backing: await slowDisk(scaffold, 2 * DATA_BYTES),
+    backing: (await slowDisk(scaffold, 2 * DATA_BYTES)).device,
     uncachedFromBytes: DATA_BYTES,
     staysCold: true,
   }
@@ -160,14 +160,14 @@ async function rawSubjects(scaffold: Scaffold, { disk, memory, image }: Places):
   const floor = { program, directory: memory, dataBytes: DATA_BYTES }
   const target = await scaffold.writtenFile(path.join(disk, 'raw'), DATA_BYTES)
   const raw = { target, acknowledgesEarly: 'no' } as const
-  const slow = await slowDisk(scaffold, DATA_BYTES)
+  const { device } = await slowDisk(scaffold, DATA_BYTES)
   return [
     await startFloor(scaffold, { ...floor, busyPollMicros: 0 }),
     await startFloor(scaffold, { ...floor, busyPollMicros: BUSY_POLL_MICROS }),
     rawSubject({ ...raw, name: 'cacheFile', title: 'raw cache file' }),
     rawSubject({ ...raw, name: 'cacheDisk', title: 'disk of the cache, one system call per I/O' }),
     await rawBacking(scaffold, image),
-    rawSubject({ name: 'slowDisk', title: 'raw 2 ms disk', target: slow, acknowledgesEarly: 'no' }),
+    rawSubject({ name: 'slowDisk', title: 'raw 2 ms disk', target: device, acknowledgesEarly: 'no' }),
   ]
 }
 
@@ -179,6 +179,7 @@ function contestantOf(plan: Plan, volume: ForebayVolume): Contestant {
     subject: { name, title, busyPollMicros, acknowledgesEarly, ...served, ...uncached },
     dataBytes: DATA_BYTES,
     volume,
+    misses: async () => (await volume.status()).readMisses,
   }
   return plan.staysCold === true ? contestant : { ...contestant, prepare: () => volume.warm(DATA_BYTES) }
 }

@@ -19,8 +19,8 @@ export interface Scale {
 export const SCALE: Scale = {
   isQuick: IS_QUICK,
   rounds: IS_QUICK ? 1 : 3,
-  seconds: IS_QUICK ? 1 : 3,
-  briefSeconds: IS_QUICK ? 1 : 2,
+  seconds: IS_QUICK ? 0.5 : 3,
+  briefSeconds: 2,
   dataMiB: IS_QUICK ? 64 : 256,
   // The memory figures hold for a cache of 4 GiB.
   flashCacheMiB: IS_QUICK ? 512 : 4096,

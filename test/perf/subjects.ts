@@ -115,8 +115,8 @@ export async function rawBacking(scaffold: Scaffold, image: string): Promise<Sub
 }
 
 /** A disk that takes 2 ms for everything: what a volume is for. It counts as one that keeps what it has acknowledged. */
-export async function slowDisk(scaffold: Scaffold, sizeBytes: number): Promise<string> {
+export async function slowDisk(scaffold: Scaffold, sizeBytes: number): Promise<SlowDisk> {
   const disk = await SlowDisk.create({ sizeBytes })
   scaffold.later('a slow disk', () => disk.destroy())
-  return disk.device
+  return disk
 }

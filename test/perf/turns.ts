@@ -12,14 +12,16 @@ import type { Subject, SubjectName } from './subjects.ts'
 import { type Workload, type WorkloadName, WORKLOADS } from './workloads.ts'
 
 const USER_HZ = 100
-/** Part of the reads of a volume that may miss its cache, or hit it, where none should. */
+/** Part of the reads that may miss a cache, or hit it, where none should. */
 const STRAY_SHARE_MAX = 0.001
 
 export interface Contestant {
   readonly subject: Subject
   readonly dataBytes: number
-  /** Its status is looked at and it is drained. */
+  /** Its policy is looked at and it is drained. */
   readonly volume?: ForebayVolume
+  /** Reads so far that its cache did not hold. */
+  readonly misses?: () => Promise<number>
   /** Before each round. */
   readonly prepare?: () => Promise<void>
   /** After writes: nobody works for this one while the next is measured. */
@@ -80,40 +82,41 @@ async function measureOne(scaffold: Scaffold, contestant: Contestant, turn: Turn
   }
 }
 
-/**
- * Reads must hit: a miss would measure the backing; those of uncached data must miss. Writes must be written back: another
- * policy is another measurement.
- */
-async function measureVolume(
-  volume: ForebayVolume,
-  { subject }: Contestant,
-  { workload, take }: { readonly workload: Workload; readonly take: () => Promise<Measured> },
+/** Reads must hit, for a miss would measure the backing; those of uncached data must miss. */
+async function measureReads(
+  contestant: Contestant,
+  workload: Workload,
+  take: () => Promise<Measured>,
 ): Promise<Measured> {
-  const before = await volume.status()
+  const { misses, subject } = contestant
+  if (misses === undefined) return take()
+  const before = await misses()
   const sample = await take()
-  const after = await volume.status()
-  const missShare = (after.readMisses - before.readMisses) / sample.operations
-  if (workload.direction === 'read') {
-    const isUncached = workload.isSequential && subject.uncachedFromBytes !== undefined
-    const strayShare = isUncached ? 1 - missShare : missShare
-    if (strayShare > STRAY_SHARE_MAX) {
-      throw new Error(`${sample.title}: of ${sample.operations} reads a share of ${missShare} missed the cache`)
-    }
-    return sample
+  const missShare = ((await misses()) - before) / sample.operations
+  const isUncached = workload.isSequential && subject.uncachedFromBytes !== undefined
+  if ((isUncached ? 1 - missShare : missShare) > STRAY_SHARE_MAX) {
+    throw new Error(`${sample.title}: ${missShare} misses for each of ${sample.operations} reads`)
   }
-  if (after.effectiveWritePolicy !== 'write-back')
-    throw new Error(`${sample.title}: ${after.reason ?? 'no write-back'}`)
-  await volume.drain()
   return sample
 }
 
-async function takeTurn(scaffold: Scaffold, contestant: Contestant, turn: Turn): Promise<Measured> {
+/** Writes must be written back: another policy is another measurement. */
+async function measureWrites({ volume, settle }: Contestant, take: () => Promise<Measured>): Promise<Measured> {
+  const sample = await take()
+  if (volume !== undefined) {
+    const { effectiveWritePolicy, reason } = await volume.status()
+    if (effectiveWritePolicy !== 'write-back') throw new Error(`${sample.title}: ${reason ?? 'no write-back'}`)
+    await volume.drain()
+  }
+  await settle?.()
+  return sample
+}
+
+function takeTurn(scaffold: Scaffold, contestant: Contestant, turn: Turn): Promise<Measured> {
   const workload = WORKLOADS[turn.workload]
   const take = (): Promise<Measured> => measureOne(scaffold, contestant, turn)
-  const { volume, settle } = contestant
-  const sample = await (volume === undefined ? take() : measureVolume(volume, contestant, { workload, take }))
-  if (workload.direction !== 'read') await settle?.()
-  return sample
+  if (workload.direction === 'read') return measureReads(contestant, workload, take)
+  return measureWrites(contestant, take)
 }
 
 /** `turns` in this order in every round. */
