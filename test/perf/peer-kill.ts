@@ -17,8 +17,8 @@ const PEERS = ['first', 'second'] as const
 const QUEUE_DEPTH = 8
 /** Left out at the beginning of each run. */
 const WARM_UP_MS = 1000
-const BEFORE_MS = SCALE.isQuick ? 2500 : 6000
-const AFTER_MS = SCALE.isQuick ? 5000 : 12_000
+const BEFORE_MS = SCALE.isQuick ? 2500 : 5000
+const AFTER_MS = SCALE.isQuick ? 5000 : 10_000
 const DATA_BYTES = 64 * MIB
 const CACHE_MIB = 512
 const STORE_MIB = 1024

@@ -26,7 +26,7 @@ export const SCALE: Scale = {
   flashCacheMiB: IS_QUICK ? 512 : 4096,
   memoryCacheMiB: IS_QUICK ? 512 : 2048,
   replicatedCacheMiB: IS_QUICK ? 512 : 2048,
-  patienceSeconds: Number(process.env['FOREBAY_BENCH_PATIENCE_SECONDS'] ?? (IS_QUICK ? 0 : 30)),
+  patienceSeconds: Number(process.env['FOREBAY_BENCH_PATIENCE_SECONDS'] ?? (IS_QUICK ? 0 : 20)),
 }
 
 export const MIB = 1024 * 1024

@@ -56,5 +56,5 @@ const DIRECTION_TITLES: Readonly<Record<Direction, string>> = {
 export function workloadTitle(name: WorkloadName): string {
   const { direction, isSequential, queueDepth, flushesEach } = WORKLOADS[name]
   const shape = isSequential ? '1 MiB sequential' : '4 KiB random'
-  return `${shape} ${DIRECTION_TITLES[direction]}${flushesEach ? ', a flush after each' : ''} QD${queueDepth}`
+  return `${shape} ${DIRECTION_TITLES[direction]} QD${queueDepth}${flushesEach ? ', a flush after each' : ''}`
 }
