@@ -33,8 +33,8 @@ import {
 import { Negotiation, type NbdExport } from './negotiation.ts'
 import { Outbox } from './outbox.ts'
 import { RequestHeader } from './request-header.ts'
-import type { LongWrite, NbdRequest, RequestOwner } from './request-pool.ts'
-import { PIECE_BYTES_MAX, RequestPool } from './request-pool.ts'
+import type { LongWrite, NbdRequest, RequestOwner, RequestPool } from './request-pool.ts'
+import { PIECE_BYTES_MAX } from './request-pool.ts'
 
 export interface NbdCounters {
   reads: number
