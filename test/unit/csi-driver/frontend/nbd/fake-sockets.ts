@@ -11,6 +11,8 @@ export class FakeSocket implements LocalSocket {
   /** Bytes that the client has room for. */
   room = Infinity
   paused = false
+  /** Calls of `write` since the last look. */
+  writes = 0
   destroyed = false
   /** The client's side is closed, which nobody has noticed yet. */
   gone = false
@@ -41,6 +43,7 @@ export class FakeSocket implements LocalSocket {
 
   write(buffer: Buffer, start: number, length: number): boolean {
     if (this.destroyed) return true
+    this.writes++
     if (this.rest !== null) throw new Error('written before the rest was')
     const count = Math.min(length, this.room)
     this.take(buffer.subarray(start, start + count))
@@ -80,6 +83,7 @@ export class FakeSocket implements LocalSocket {
   /** What the client has read since the last look. */
   taken(): Buffer {
     const { sent } = this
+    this.writes = 0
     this.sent = []
     return Buffer.concat(sent)
   }

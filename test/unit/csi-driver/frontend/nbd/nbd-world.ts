@@ -93,8 +93,8 @@ export class World {
   private answer(request: Request, result: 0 | 5 | 28): void {
     const { kind, offset, length, data, dataStart } = request
     if (kind === READ && result === 0) {
-      expect(dataStart % 4096).toBe(0)
-      expect(data.length - dataStart).toBeGreaterThanOrEqual(Math.ceil(length / 4096) * 4096 + 4096)
+      const spareBytes = data.length - dataStart - Math.ceil(length / 4096) * 4096
+      if (dataStart % 4096 !== 0 || spareBytes < 4096) throw new Error('a read buffer is not as the engine needs it')
       this.disk.copy(data, dataStart, offset, offset + length)
       data.fill(0xdd, dataStart + length)
     }
