@@ -238,6 +238,23 @@ describe('stalled requests', () => {
     expect(world.disk[0]).toBe(2)
   })
 
+  test('nor when the client goes on with another connection that it has', () => {
+    const world = new World()
+    const other = world.client()
+    other.feed(request({ command: READ, length: 512 }))
+    const old = begin(world, () => {})
+    old.feed(Buffer.concat(Array.from({ length: REQUESTS_MAX }, (_, i) => write(BigInt(i), 1))))
+    expect(old.paused).toBe(true)
+    old.gone = true
+    const before = world.seen.length
+    other.feed(write(1n, 2))
+    world.completeAll()
+    world.settle()
+    expect(world.seen.length).toBe(before + 1)
+    expect(old.destroyed).toBe(true)
+    expect(world.disk[0]).toBe(2)
+  })
+
   test('connections that live side by side do not wait for one another', () => {
     const world = new World()
     begin(world, () => {})
