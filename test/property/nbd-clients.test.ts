@@ -14,8 +14,8 @@ import {
   TRIM,
   WRITE,
   WRITE_ZEROES,
-} from './nbd-frames.ts'
-import { World } from './nbd-world.ts'
+} from '../unit/csi-driver/frontend/nbd/nbd-frames.ts'
+import { World } from '../unit/csi-driver/frontend/nbd/nbd-world.ts'
 
 const SIZE = 4 << 20
 
