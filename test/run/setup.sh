@@ -10,8 +10,9 @@ cd "$(dirname "$0")/../.."
 stamp=node_modules/.forebay-setup
 
 # What each one is for: loop devices, namespaces and mounts; networks of the demo's hosts; certificates; fusermount;
-# load; file systems of the tests and the demo; the small C programs of tests and bench, with <linux/fuse.h>.
-packages="util-linux mount iproute2 openssl fuse3 fio xfsprogs e2fsprogs gcc libc6-dev linux-libc-dev $*"
+# load; file systems of the tests and the demo; the small C programs of tests and bench, with <linux/fuse.h>; clients of
+# NBD exports.
+packages="util-linux mount iproute2 openssl fuse3 fio xfsprogs e2fsprogs gcc libc6-dev linux-libc-dev libnbd-bin qemu-utils $*"
 
 fail() {
   echo "setup: $1" >&2

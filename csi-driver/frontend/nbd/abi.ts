@@ -40,7 +40,6 @@ export const REP_ERR_UNSUP = 0x8000_0001
 export const REP_ERR_POLICY = 0x8000_0002
 export const REP_ERR_INVALID = 0x8000_0003
 export const REP_ERR_UNKNOWN = 0x8000_0006
-export const REP_ERR_SHUTDOWN = 0x8000_0007
 
 export const INFO_EXPORT = 0
 export const INFO_NAME = 1

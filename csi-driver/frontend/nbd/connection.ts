@@ -11,7 +11,8 @@
 // - Nothing of a client is believed: what is malformed is refused, what cannot be told apart from noise ends the
 //   connection. Neither reaches the engine.
 // - Stalled requests: the first request goes to the engine only when those of connections that ended before are through
-//   (`mayBegin`). A client that came back must not see an old write of its own land on a new one.
+//   (`mayBegin`), and what waited here is taken in only while its client is there. A client that came back, or went on with
+//   another connection, must not see an old write of its own land on a new one.
 import { assert } from '../../../base/assert.ts'
 import type { IoError } from '../../../base/errors.ts'
 import type { Bytes } from '../../../base/units.ts'
@@ -33,8 +34,8 @@ import {
 import { Negotiation, type NbdExport } from './negotiation.ts'
 import { Outbox } from './outbox.ts'
 import { RequestHeader } from './request-header.ts'
-import type { LongWrite, NbdRequest, RequestOwner } from './request-pool.ts'
-import { PIECE_BYTES_MAX, RequestPool } from './request-pool.ts'
+import type { LongWrite, NbdRequest, RequestOwner, RequestPool } from './request-pool.ts'
+import { PIECE_BYTES_MAX } from './request-pool.ts'
 
 export interface NbdCounters {
   reads: number
@@ -156,11 +157,7 @@ export class NbdConnection implements LocalSocketEvents, RequestOwner {
     const { continuing } = this
     this.continuing = []
     for (const request of continuing) this.submit(request, REQUEST_READ)
-    const { backlog } = this
-    if (backlog !== null) {
-      this.backlog = null
-      this.takeIn(backlog, 0, backlog.length)
-    }
+    this.takeBacklog()
     if (this.backlog === null && this.paused) {
       this.paused = false
       this.socket.resume()
@@ -307,6 +304,15 @@ export class NbdConnection implements LocalSocketEvents, RequestOwner {
       if (taken === 0) return this.pause(buffer, at, end)
       at += taken
     }
+  }
+
+  /** What a client has left behind is not taken in: it may have sent it again on another connection that it has. */
+  private takeBacklog(): void {
+    const { backlog } = this
+    if (backlog === null) return
+    if (this.socket.isGone()) return this.end()
+    this.backlog = null
+    this.takeIn(backlog, 0, backlog.length)
   }
 
   private pause(buffer: Buffer, at: number, end: number): void {

@@ -69,16 +69,25 @@ export class RequestHeader {
     const allowed = this.flagsAllowed()
     if (allowed === UNKNOWN || (flags & ~allowed) !== 0) return NBD_EINVAL
     if (command === CMD_FLUSH) return offset === 0 && length === 0 ? 0 : NBD_EINVAL
-    const transfers = command === CMD_READ || command === CMD_WRITE
-    if (transfers && length > PAYLOAD_BYTES_MAX) return NBD_EINVAL
-    if (command === CMD_BLOCK_STATUS && (length === 0 || !this.session.allocation)) return NBD_EINVAL
+    if (this.isRefused()) return NBD_EINVAL
     if (offset + length > limits.sizeBytes) {
       return command === CMD_WRITE || command === CMD_WRITE_ZEROES ? NBD_ENOSPC : NBD_EINVAL
     }
     if (offset % sectorBytes !== 0 || length % sectorBytes !== 0) return NBD_EINVAL
-    if ((flags & CMD_FLAG_DF) !== 0 && length > PIECE_BYTES_MAX) return NBD_EOVERFLOW
-    if ((flags & CMD_FLAG_FAST_ZERO) !== 0 && !limits.canZero) return NBD_ENOTSUP
-    return 0
+    return flags === 0 ? 0 : this.checkFlags(limits)
+  }
+
+  private isRefused(): boolean {
+    const { command, length } = this
+    if (command === CMD_READ || command === CMD_WRITE) return length > PAYLOAD_BYTES_MAX
+    // Not without a context, and its answer has no way to say nothing.
+    return command === CMD_BLOCK_STATUS && (length === 0 || !this.session.allocation)
+  }
+
+  /** Flags that are allowed and cannot be granted to this request. */
+  private checkFlags({ canZero }: ExportLimits): number {
+    if ((this.flags & CMD_FLAG_DF) !== 0 && this.length > PIECE_BYTES_MAX) return NBD_EOVERFLOW
+    return (this.flags & CMD_FLAG_FAST_ZERO) !== 0 && !canZero ? NBD_ENOTSUP : 0
   }
 
   /** Flags that the command may have: FUA is valid with every one. */

@@ -18,8 +18,9 @@ const READ_BUFFER_BYTES: Bytes = 256 * KIB
 const OWNER_ONLY_UMASK = 0o177
 const NO_BYTES = Buffer.alloc(1)
 
-/** The native stream of a socket. */
+/** The native stream of a socket, and where Node keeps it. */
 type Handle = object & { readonly fd: number }
+const HANDLE = '_handle'
 
 export class UnixSockets implements LocalSockets {
   private readonly buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES)
@@ -67,11 +68,11 @@ function listenPrivately(server: Server, path: string, listening: () => void): v
 
 /** Takes the native stream out of a socket that Node has accepted: a socket that reads into a given buffer is made new. */
 function takeHandle(accepted: Socket): Handle {
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `_handle` is not declared
-  const shell = accepted as unknown as { _handle: Handle | null }
-  const handle = shell._handle
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is not declared
+  const shell = accepted as unknown as Record<typeof HANDLE, Handle | null>
+  const handle = shell[HANDLE]
   assert(handle !== null && typeof handle.fd === 'number', 'an accepted socket has a descriptor')
-  shell._handle = null
+  shell[HANDLE] = null
   accepted.destroy()
   return handle
 }

@@ -30,6 +30,14 @@ test('without the privilege only that is said', () => {
   expect(problems).toEqual([{ where: 'privilege', problem: expect.stringContaining('run it as root') }])
 })
 
+test('an NBD export needs neither FUSE, loop devices, mounts nor the privilege for them', () => {
+  const lacking = { isAdmin: false, fuseProblem: 'ENOENT', hasLoopControl: false, fuseTimeoutSeconds: 30 }
+  expect(hostProblems({ ...GOOD, ...lacking, missingTools: ['mount', 'losetup'] }, 'nbd')).toEqual([])
+  expect(hostProblems({ ...GOOD, missingTools: ['mount', 'flock'] }, 'nbd')).toEqual([
+    { where: 'PATH', problem: expect.stringContaining('lacks flock;') },
+  ])
+})
+
 test.each([
   ['6.9.0', false],
   ['6.10.3', false],
