@@ -81,8 +81,7 @@ const OTHERS: readonly Other[] = [
 
 async function startOther(scaffold: Scaffold, { disk }: Places, other: Other): Promise<Contestant> {
   const { name, title, commandOf } = other
-  const slow = await slowDisk(scaffold, DATA_BYTES)
-  const backing = slow.device
+  const { device: backing } = await slowDisk(scaffold, DATA_BYTES)
   const socket = path.join(disk, `${name}.sock`)
   const server = new NbdServer(scaffold, socket, commandOf({ socket, backing, cacheDirectory: disk }))
   // The page cache writes on for a while: that of the disk with the cache file, and that of the device.
@@ -99,10 +98,10 @@ async function startOther(scaffold: Scaffold, { disk }: Places, other: Other): P
     ...{ name, title, target: server.uri, serverPid: () => server.pid, busyPollMicros: 0 },
     acknowledgesEarly: 'until a flush',
   }
-  return { subject, dataBytes: DATA_BYTES, prepare, settle, misses: async () => (await slow.status()).reads }
+  return { subject, dataBytes: DATA_BYTES, prepare, settle }
 }
 
-/** Once and in order, so that their caches hold all of it. */
+/** Once and in order, so that their caches hold it, as far as the page cache keeps it. */
 async function readAll(scaffold: Scaffold, uri: string): Promise<void> {
   await runProgram('nbdcopy', ['--connections=1', uri, 'null:'], scaffold.signal)
 }
