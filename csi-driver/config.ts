@@ -151,10 +151,22 @@ export const serveSchema = {
     help: 'Form of the ready line on standard output.',
     why: 'Scripts wait for one line and want its fields.',
   }),
+  frontend: choiceSetting({
+    choices: ['fuse', 'nbd'],
+    default: 'fuse',
+    help: 'What users get: a block device of this host (fuse), or an NBD export on a unix socket (nbd).',
+    why: 'Users of the block device never notice an engine that is replaced; NBD is faster, works without /dev/fuse and loop devices, and ends its connections when the engine ends.',
+  }),
+  nbdSocket: pathSetting({
+    default: null,
+    defaultText: 'run/VOLUME.nbd in the state directory',
+    help: 'Where the socket for NBD is made, with mode 0600. Only with --frontend nbd.',
+    why: 'Clients in a container or of another tool look for it where they can reach it.',
+  }),
   fuseReader: choiceSetting({
     choices: ['auto', 'epoll', 'pool'],
     default: 'auto',
-    help: 'How requests are read from /dev/fuse. Fixed for the life of the device.',
+    help: 'How requests are read from /dev/fuse. Fixed for the life of the device. Of no effect with --frontend nbd.',
     why: 'epoll costs a third of the CPU but rests on an interface that a future Node may drop; auto takes it if it works.',
   }),
   busyPoll: textSetting({
@@ -162,7 +174,7 @@ export const serveSchema = {
     maxLength: 4,
     pattern: /^(auto|[1-9]\d{0,2}|0|1000)$/,
     allowed: 'auto, or 0 to 1000 microseconds',
-    help: 'How long to poll for the next request before sleeping, in microseconds. auto: up to 50 while it pays and the host has CPU to spare.',
+    help: 'How long to poll for the next request before sleeping, in microseconds. auto: up to 50 while it pays and the host has CPU to spare. Of no effect with --frontend nbd.',
     why: 'Saves the wake-up of a request at low queue depth, at the price of CPU. auto spends at most a tenth of a CPU in vain, and nothing while less than half a CPU is idle; 0 for hosts where every cycle counts.',
   }),
 } as const
@@ -258,6 +270,12 @@ export function joinedProblems(volume: string, settings: ServeSettings): Setting
     const problem =
       'memory with write-back loses acknowledged writes with the power; add --allow-volatile to accept that, or use --write-policy write-through'
     problems.push({ where: '--resource', problem })
+  }
+  if (settings.nbdSocket !== null && settings.frontend !== 'nbd') {
+    problems.push({
+      where: '--nbd-socket',
+      problem: 'is of no use without --frontend nbd; give that too, or leave it out',
+    })
   }
   if (settings.acceptDataLoss !== '' && settings.acceptDataLoss !== volume) {
     const problem = `must name the volume that is served expected=${volume} given=${settings.acceptDataLoss}`

@@ -4,13 +4,16 @@ import { access, open, readFile, stat } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import type { SettingProblem } from '../../base/settings.ts'
+import type { ServeSettings } from '../config.ts'
 
 /** Direct I/O of loop devices over FUSE works from here on (research: libfuse#56). */
 const KERNEL_MIN = [5, 10] as const
 /** FUSE_NOTIFY_RESEND: an engine that dies is replaced without an error. */
 const KERNEL_RESEND = [6, 9] as const
 const CAP_SYS_ADMIN = 21
-const TOOLS = ['mount', 'umount', 'losetup', 'blkdiscard', 'blockdev', 'flock', 'setsid'] as const
+/** Those that an NBD export needs no less than a block device, and those that only the latter does. */
+const TOOLS = ['blkdiscard', 'blockdev', 'flock', 'setsid'] as const
+const DEVICE_TOOLS = ['mount', 'umount', 'losetup'] as const
 
 export interface HostFacts {
   readonly kernelRelease: string
@@ -50,7 +53,7 @@ async function fuseProblem(): Promise<string | null> {
 async function missingTools(): Promise<string[]> {
   const directories = (process.env['PATH'] ?? '').split(':')
   const found = await Promise.all(
-    TOOLS.map(async (tool) => {
+    [...DEVICE_TOOLS, ...TOOLS].map(async (tool) => {
       const tries = directories.map((directory) => access(path.join(directory, tool), constants.X_OK))
       return Promise.any(tries).then(
         () => true,
@@ -58,7 +61,7 @@ async function missingTools(): Promise<string[]> {
       )
     }),
   )
-  return TOOLS.filter((_, i) => found[i] !== true)
+  return [...DEVICE_TOOLS, ...TOOLS].filter((_, i) => found[i] !== true)
 }
 
 function kernelIsBelow(release: string, least: readonly [number, number]): boolean {
@@ -67,16 +70,26 @@ function kernelIsBelow(release: string, least: readonly [number, number]): boole
 }
 
 /** Reasons why this host cannot serve. Without the privilege nothing else is worth saying. */
-export function hostProblems(facts: HostFacts): SettingProblem[] {
+export function hostProblems(facts: HostFacts, frontend: ServeSettings['frontend']): SettingProblem[] {
   const problems: SettingProblem[] = []
-  const add = (where: string, problem: string): number => problems.push({ where, problem })
-  if (!facts.isAdmin) {
+  const add = (where: string, problem: string): void => void problems.push({ where, problem })
+  if (frontend === 'fuse' && !facts.isAdmin) {
     add('privilege', 'to mount and attach devices is missing (CAP_SYS_ADMIN); run it as root')
     return problems
   }
   if (kernelIsBelow(facts.kernelRelease, KERNEL_MIN)) {
     add('kernel', `is too old; at least ${KERNEL_MIN.join('.')} found=${facts.kernelRelease}`)
   }
+  if (frontend === 'fuse') addFuseProblems(facts, add)
+  const needless: readonly string[] = frontend === 'fuse' ? [] : DEVICE_TOOLS
+  const missing = facts.missingTools.filter((tool) => !needless.includes(tool))
+  if (missing.length > 0) {
+    add('PATH', `lacks ${missing.join(', ')}; install util-linux (apt-get install util-linux mount)`)
+  }
+  return problems
+}
+
+function addFuseProblems(facts: HostFacts, add: (where: string, problem: string) => void): void {
   if (facts.fuseProblem !== null) {
     add(
       '/dev/fuse',
@@ -85,16 +98,12 @@ export function hostProblems(facts: HostFacts): SettingProblem[] {
   }
   if (!facts.hasLoopControl)
     add('/dev/loop-control', 'is missing; load the module (modprobe loop), and in a container pass /dev')
-  if (facts.missingTools.length > 0) {
-    add('PATH', `lacks ${facts.missingTools.join(', ')}; install util-linux (apt-get install util-linux mount)`)
-  }
   if (facts.fuseTimeoutSeconds > 0) {
     add(
       'kernel',
       `would abort a volume that waits for a slow backing; set it off with: sysctl fs.fuse.default_request_timeout=0 found=${facts.fuseTimeoutSeconds}`,
     )
   }
-  return problems
 }
 
 /** What the user should know although it works; null when there is nothing. */

@@ -1,7 +1,7 @@
 // `forebay prepare`: the holder's first step. Takes the words of `serve`, checks all that can be checked without
 // changing anything, and prints what the holder needs, one value per line:
 //
-//   volume, run directory, lock file of the volume, of the cache, of the backing
+//   volume, run directory, lock file of the volume, of the cache, of the backing, front end
 //
 // Not declared by defineCommand: its words are those of `serve`, and so are its messages.
 import path from 'node:path'
@@ -13,6 +13,7 @@ import { ObserveServer } from '../observe/http.ts'
 import { EXIT_OK, EXIT_REFUSED, refusalText } from './command.ts'
 import { probePath } from './cache-at-rest.ts'
 import { hostProblems, readHostFacts, resendNotice } from './host-checks.ts'
+import { nbdSocketProblems } from './nbd-socket-check.ts'
 import { pathProblems } from './path-checks.ts'
 import { readServe, serveCommandOf, type ServePlan } from './serve-settings.ts'
 import type { Terminal } from './terminal.ts'
@@ -29,16 +30,17 @@ export async function prepare(words: readonly string[], terminal: Terminal): Pro
   const { plan, facts, problems } = await readServe(words, command)
   if (plan === null) return refuse(problems)
   const host = await readHostFacts()
-  const lacking = hostProblems(host)
+  const { frontend } = plan.settings
+  const lacking = hostProblems(host, frontend)
   if (lacking.length > 0) return refuse(lacking)
-  const found = [...pathProblems(facts), ...(await metricsProblems(plan))]
+  const found = [...pathProblems(facts), ...(await nbdSocketProblems(plan)), ...(await metricsProblems(plan))]
   if (found.length === 0) {
     found.push(...(await contentProblems(plan)), ...tlsProblems(plan), ...(await registerProblems(plan)))
   }
   if (found.length > 0) return refuse(found)
-  const notice = resendNotice(host.kernelRelease)
+  const notice = frontend === 'fuse' ? resendNotice(host.kernelRelease) : null
   if (notice !== null) terminal.err(`forebay: ${notice}\n`)
-  terminal.out(`${[plan.volume, plan.runDirectory, ...plan.lockFiles].join('\n')}\n`)
+  terminal.out(`${[plan.volume, plan.runDirectory, ...plan.lockFiles, frontend].join('\n')}\n`)
   return EXIT_OK
 }
 

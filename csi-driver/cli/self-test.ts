@@ -81,7 +81,7 @@ async function hostStep(terminal: Terminal): Promise<string[]> {
   const facts = await readHostFacts()
   const notice = resendNotice(facts.kernelRelease)
   if (notice !== null) terminal.err(`forebay self-test: ${notice}\n`)
-  return hostProblems(facts).map(({ where, problem }) => `${where} ${problem}`)
+  return hostProblems(facts, 'fuse').map(({ where, problem }) => `${where} ${problem}`)
 }
 
 function checksumProblems(): string[] {

@@ -20,7 +20,7 @@ import { replicationProblems } from '../config-replication.ts'
 import { NODE_NAME_PATTERN } from '../io/peer-network.ts'
 import { runDirectory, storageLockFile, volumeLockFile } from '../holder/run-directory.ts'
 import { SOCKET_NEW_SUFFIX, SOCKET_PATH_BYTES_MAX } from '../observe/control-server.ts'
-import { controlSocketPath } from '../observe/state-paths.ts'
+import { controlSocketPath, nbdSocketPath } from '../observe/state-paths.ts'
 import { positionalProblems, volumePositional } from './command.ts'
 import type { KeptSettings } from './kept-settings.ts'
 import type { ServeFacts } from './path-checks.ts'
@@ -61,6 +61,8 @@ export interface ServePlan {
   readonly sectorBytes: 512 | 4096
   readonly runDirectory: string
   readonly controlSocket: string
+  /** Absolute; null: the volume becomes a block device. */
+  readonly nbdSocket: string | null
   /** Volume, cache, backing. */
   readonly lockFiles: readonly [string, string, string]
 }
@@ -198,6 +200,7 @@ async function decide({ volume, node, configText, settings, takeover }: Asked): 
     sectorBytes: sectorBytesOf(backing, settings),
     runDirectory: runDirectory(volume),
     controlSocket: controlSocketPath(stateDirectory, volume),
+    nbdSocket: nbdSocketOf(settings, stateDirectory, volume),
     lockFiles: [volumeLockFile(volume), lockFileOf(cache), lockFileOf(backing)],
   }
   const facts = {
@@ -209,6 +212,11 @@ async function decide({ volume, node, configText, settings, takeover }: Asked): 
     stateDirectory: await readPathFacts(stateDirectory, tables),
   }
   return { plan, facts, problems: [] }
+}
+
+function nbdSocketOf({ frontend, nbdSocket }: ServeSettings, stateDirectory: string, volume: string): string | null {
+  if (frontend !== 'nbd') return null
+  return nbdSocket === null ? nbdSocketPath(stateDirectory, volume) : path.resolve(nbdSocket)
 }
 
 function cacheBytesOf(cache: PathFacts, settings: ServeSettings): Bytes {

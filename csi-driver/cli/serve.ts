@@ -12,6 +12,7 @@ export const serveCommand = defineCommand({
     'An acknowledged write is never lost: with write-back it is durable in the cache, with write-through on the backing. A volume that was killed goes on from there when it is served again with the same cache and backing. If acknowledged writes could be lost it is Blocked instead, with how much and how old.',
     'SIGTERM or Ctrl-C: switches to write-through at once, drains with progress, waits until the device is released (and says by whom it is held, serving on), detaches, ends with 0. A second signal stops at once: open users get I/O errors, dirty data stays safe in the cache, and it ends with 3.',
     'The engine is a child of a small holder process and is started again when it dies: applications see a pause, never an error (kernel 6.9 or newer; before, the device answers with errors until the volume is served again).',
+    'With --frontend nbd the volume is an NBD export on a unix socket instead, for nbdcopy, QEMU, fio or the kernel client; "device" is then its URI. Its connections end when the engine ends, and clients have to come back: see docs/how-to/nbd.md.',
     'Several volumes may be served at once by several processes, each with a cache of its own.',
   ],
   exits: [
@@ -33,6 +34,10 @@ export const serveCommand = defineCommand({
     [
       'forebay serve scratch --backing /dev/sdb --cache /dev/shm/scratch --resource memory --write-policy write-through',
       'A read cache in memory:',
+    ],
+    [
+      'forebay serve vm1 --backing /dev/vg/vm1 --cache /var/cache/forebay/vm1 --frontend nbd --nbd-socket /run/vm1.nbd',
+      'For a virtual machine, over NBD:',
     ],
   ],
   run: async ({ terminal }) => {

@@ -23,13 +23,18 @@ function rowOf(status: VolumeStatus): string[] {
   return [
     status.volume,
     status.state,
-    status.device ?? '-',
+    deviceText(status),
     writePolicy === effectiveWritePolicy ? writePolicy : `${writePolicy} (now ${effectiveWritePolicy})`,
     status.dirtyBytes === 0 && status.state === 'stopped-dirty' ? 'yes' : bytesText(status.dirtyBytes),
     status.oldestDirtySeconds > 0 ? secondsText(status.oldestDirtySeconds) : '-',
     hitRate(status),
     status.backing,
   ]
+}
+
+function deviceText({ device, connections }: VolumeStatus): string {
+  if (device === null) return '-'
+  return connections === null ? device : `${device} (${connections} ${connections === 1 ? 'client' : 'clients'})`
 }
 
 function hitRate({ readHits, readMisses }: VolumeStatus): string {

@@ -46,6 +46,7 @@ export const upgradeCommand = defineCommand({
   },
   description: [
     'First runs the self-test of the new build, which opens neither cache nor backing; when it fails the old engine is kept. Then the old engine finishes what it has begun and ends, and the holder starts the new one, which goes on with the same device. Applications see a pause, never an error.',
+    'The clients of an NBD export lose their connections when the old engine has answered what they had sent, and have to connect again.',
     'The holder itself, a small shell, is replaced only by `forebay stop` and `forebay serve`.',
   ],
   exits: [
@@ -62,7 +63,7 @@ export const upgradeCommand = defineCommand({
     const target = { volume, stateDirectory: stateDirectoryOf(settings.stateDir), terminal }
     const client = await connectVolume(target)
     const before = await readStatus(client)
-    await runSelfTest(build, volume)
+    await runSelfTest(build, before)
     const waited = await waitForVolume(target, client, {
       call: { method: 'upgrade', build, quiesceMs: settings.quiesce },
       label: `upgrade ${volume}`,
@@ -89,8 +90,9 @@ async function checkBuild(build: string): Promise<void> {
   }
 }
 
-async function runSelfTest(build: string, volume: string): Promise<void> {
-  const command = [path.join(build, 'bin', 'forebay'), 'self-test']
+/** A volume that is an NBD export needs nothing of FUSE, which may not even be there: then it is enough that the build runs. */
+async function runSelfTest(build: string, { volume, connections }: VolumeStatus): Promise<void> {
+  const command = [path.join(build, 'bin', 'forebay'), ...(connections === null ? ['self-test'] : ['serve', '--help'])]
   // Without ours, the new build finds the Node that it pins.
   const result = await new RealProcesses().run(command, { timeoutMs: SELF_TEST_TIMEOUT_MS, env: { FOREBAY_NODE: '' } })
   if (result.exitCode === 0) return

@@ -108,6 +108,7 @@ export interface StoppedFacts {
 /** What only an engine knows. */
 const NO_ENGINE = {
   device: null,
+  connections: null,
   peers: null,
   run: 0,
   dirtyLimitBytes: 0,

@@ -4,6 +4,7 @@
 //   first signal   write-through at once, drain, wait until nobody has the device open, detach, close clean: exit 0
 //   second signal  stop at once: open users get I/O errors, dirty data stays in the cache: exit 3
 import { randomBytes } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { CacheError } from '../../base/errors.ts'
 import type { EventLog } from '../../base/log.ts'
 import { keepSettings } from '../cli/kept-settings.ts'
@@ -38,11 +39,13 @@ import type {
   VolumeControl,
   Waiting,
 } from '../observe/volume-control.ts'
-import { VolumeDevice } from './device.ts'
+import type { DeviceOptions, VolumeDevice } from './device.ts'
 import { EarlySignals } from './early-signals.ts'
+import { FuseDevice } from './fuse-device.ts'
 import { whoIsMeant } from './end-older.ts'
 import { leaveCache } from './leave-cache.ts'
-import { deviceUserOf, lastStatusOf, peerViews, volumeStatus } from './status-report.ts'
+import { NbdDevice } from './nbd-device.ts'
+import { lastStatusOf, peerViews, volumeStatus } from './status-report.ts'
 import { openPorts, type OpenedPorts } from './volume-ports.ts'
 
 const TICK_MS = 1_000
@@ -112,7 +115,7 @@ export class ServedVolume implements VolumeControl {
   private async open(): Promise<void> {
     const { plan, environment, log } = this
     const host: LoopHost = { processes: new RealProcesses(), files: systemFiles, timers: systemTimers, log }
-    if (environment.start === 'first') await this.selfTest(host)
+    if (environment.start === 'first' && plan.nbdSocket === null) await this.selfTest(host)
     const memoryOwner: { device: VolumeDevice | null } = { device: null }
     const opened = await openPorts({
       plan,
@@ -133,8 +136,7 @@ export class ServedVolume implements VolumeControl {
       maskResend: environment.maskResend,
       onClosed: (end: FuseChannelEnd) => this.onDeviceClosed(end),
     }
-    const inherited = environment.start === 'restart' ? await VolumeDevice.inherit(options) : null
-    const device = inherited ?? VolumeDevice.fresh(options)
+    const device = plan.nbdSocket === null ? await this.fuseDevice(options) : new NbdDevice(options, plan.nbdSocket)
     memoryOwner.device = device
     this.device = device
     try {
@@ -143,6 +145,11 @@ export class ServedVolume implements VolumeControl {
       await opened.undo()
       throw error
     }
+  }
+
+  private async fuseDevice(options: DeviceOptions): Promise<FuseDevice> {
+    const inherited = this.environment.start === 'restart' ? await FuseDevice.inherit(options) : null
+    return inherited ?? FuseDevice.fresh(options)
   }
 
   /** The switches of FUSE that lose data without a word when they are wrong, on this kernel and with this build. */
@@ -166,6 +173,7 @@ export class ServedVolume implements VolumeControl {
       engine: volume.status(),
       state: this.state,
       device: this.device?.name ?? null,
+      connections: this.device?.connections ?? null,
       holderPid: environment.holderPid,
       enginePid: process.pid,
       version: this.version,
@@ -254,12 +262,15 @@ export class ServedVolume implements VolumeControl {
   async upgrade(request: UpgradeRequest, waiting: Waiting): Promise<void> {
     this.refuseWhileStopping()
     const device = this.device as VolumeDevice
-    if (!device.canResend) await this.untilQuiet(device, request.quiesceMs, waiting)
+    const { resends } = device
+    if (resends === 'nobody') await this.untilQuiet(device, request.quiesceMs, waiting)
     const stopped = device.stopReading()
-    if (!device.canResend) await stopped
+    if (resends === 'nobody') await stopped
+    // What is not answered by then its client sends again, to the next engine.
+    if (resends === 'client') await Promise.race([stopped, pause(request.quiesceMs)])
     if (request.build !== null)
       await systemFiles.replace(`${this.plan.runDirectory}/${RUN_BUILD}`, `${request.build}\n`)
-    this.log.event('engine.replaced', { build: request.build ?? 'same', resend: device.canResend })
+    this.log.event('engine.replaced', { build: request.build ?? 'same', resend: resends === 'kernel' })
     void this.end(EXIT_REPLACE, () => (this.volume as Volume).suspend())
   }
 
@@ -323,8 +334,8 @@ export class ServedVolume implements VolumeControl {
 
   /** Takes the device off the host; says who has it open. */
   private async detach(volume: Volume): Promise<'held' | 'gone'> {
-    const outcome = await this.device?.detach((holders) => {
-      this.openBy = holders.map(deviceUserOf)
+    const outcome = await this.device?.detach((users) => {
+      this.openBy = users
       this.log.event(
         'serve.device_in_use',
         { device: this.device?.name ?? '', by: this.openBy.map((user) => user.name).join(', ') },
@@ -365,7 +376,7 @@ export class ServedVolume implements VolumeControl {
         })
       }
       // oxlint-disable-next-line eslint/no-await-in-loop -- looks again soon
-      await new Promise((resolve) => setTimeout(resolve, QUIET_POLL_MS))
+      await pause(QUIET_POLL_MS)
     }
   }
 

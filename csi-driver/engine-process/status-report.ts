@@ -19,6 +19,7 @@ export interface StatusParts {
   readonly engine: EngineStatus
   readonly state: VolumeState
   readonly device: string | null
+  readonly connections: number | null
   readonly holderPid: number | null
   readonly enginePid: number
   readonly version: string
@@ -35,6 +36,7 @@ export function volumeStatus(parts: StatusParts): VolumeStatus {
     volume: plan.volume,
     state: parts.state,
     device: parts.device,
+    connections: parts.connections,
     backing: plan.settings.backing,
     cache: plan.settings.cache,
     writePolicy: engine.writePolicy,

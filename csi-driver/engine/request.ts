@@ -38,3 +38,14 @@ export interface Request {
   resent: boolean
   complete(result: RequestResult): void
 }
+
+/** What stands behind a front end: the engine. */
+export interface RequestSink {
+  submit(request: Request): void
+  /** What can be read for now has been submitted. */
+  kick(): void
+  /** Size of the volume; may grow between two calls. A multiple of 512. */
+  readonly sizeBytes: Bytes
+  /** Whether REQUEST_ZERO is understood. Must not change from true to false: the kernel remembers a refusal for ever. */
+  readonly canZero: boolean
+}

@@ -1,7 +1,8 @@
 #!/bin/sh
 # The holder of one volume: keeps /dev/fuse and the volume's locks open, and an engine running as its child.
 #
-#   fd 3  /dev/fuse: the kernel ends the connection when its last descriptor closes, so it outlives every engine
+#   fd 3  /dev/fuse: the kernel ends the connection when its last descriptor closes, so it outlives every engine;
+#         not with an NBD export, which needs none
 #   fd 4  lock of the volume    fd 5  lock of the cache    fd 6  lock of the backing    (flock, inherited by the engine)
 #
 # The engine's exit status says what to do next (exit-status.ts); the files of the run directory through which the two
@@ -169,10 +170,11 @@ plan=$("$node" "$root/csi-driver/cli/main.ts" prepare "$@") || exit $?
   IFS= read -r volume_lock
   IFS= read -r cache_lock
   IFS= read -r backing_lock
+  IFS= read -r frontend
 } <<EOT
 $plan
 EOT
-if [ -z "$backing_lock" ]; then
+if [ -z "$frontend" ]; then
   say "prepare gave no plan; this installation is damaged"
   exit 1
 fi
@@ -196,7 +198,7 @@ if [ -e "$run" ]; then
   remove_run_directory
 fi
 mkdir -p "$run" || exit 1
-exec 3<>/dev/fuse
+if [ "$frontend" = fuse ]; then exec 3<>/dev/fuse; fi
 
 # Under memory pressure the kernel shall take anything but the process that can make dirty pages clean.
 { echo -999 >"/proc/$$/oom_score_adj"; } 2>/dev/null

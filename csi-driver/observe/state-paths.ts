@@ -11,6 +11,11 @@ export function controlSocketPath(stateDirectory: string, volume: string): strin
   return `${stateRunDirectory(stateDirectory)}/${volume}.sock`
 }
 
+/** Where the NBD export of a volume is, unless another path was asked for. */
+export function nbdSocketPath(stateDirectory: string, volume: string): string {
+  return `${stateRunDirectory(stateDirectory)}/${volume}.nbd`
+}
+
 /** Control sockets of the replica stores. */
 export function statePeersDirectory(stateDirectory: string): string {
   return `${stateDirectory}/peers`

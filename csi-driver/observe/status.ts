@@ -63,8 +63,10 @@ export interface PreviousCacheView {
 export interface VolumeStatus {
   readonly volume: string
   readonly state: VolumeState
-  /** /dev/loopN; null while there is none. */
+  /** /dev/loopN, or the URI of the NBD export; null while there is none. */
   readonly device: string | null
+  /** Clients of the NBD export; null where there is none. */
+  readonly connections: number | null
   readonly backing: string
   readonly cache: string
   /** What the user asked for, and what is in force. `reason` says why they differ, or why the volume is Blocked. */

@@ -29,6 +29,8 @@ async function attachLoop(file: string, ...flags: string[]): Promise<string> {
   return device
 }
 
+const NBD = ['--frontend', 'nbd', '--nbd-socket']
+
 describe('words', () => {
   test.each<[string[], RegExp]>([
     [['--cache-szie', '1GiB'], /--cache-szie is unknown; did you mean cache-size\?/],
@@ -46,10 +48,25 @@ describe('words', () => {
     [['--config', '/nonexistent.yaml'], /--config cannot be read file=\/nonexistent.yaml cause=ENOENT/],
     [['--state-dir', `/${'x'.repeat(100)}`], /--state-dir is too long for a socket below it/],
     [['--state-dir', '/etc/passwd'], /--state-dir is not a directory/],
+    [['--frontend', 'nfs'], /--frontend is none of fuse, nbd/],
+    [['--nbd-socket', '/run/x.nbd'], /--nbd-socket is of no use without --frontend nbd/],
+    [[...NBD, '/nonexistent/x.nbd'], /--nbd-socket is in a directory that does not exist/],
+    [[...NBD, '/etc/passwd/x.nbd'], /--nbd-socket is in a directory that does not exist/],
+    [[...NBD, `/tmp/${'x'.repeat(103)}`], /--nbd-socket is too long for a socket, by 1 bytes/],
+    [[...NBD, '/etc/passwd'], /--nbd-socket exists and is no socket/],
+    [[...NBD, '/tmp'], /--nbd-socket exists and is no socket/],
     [['extra'], /"extra" is one word too many/],
   ])('%j', async (words, expected) => {
     const err = await expectRefusal(words, expected)
     expect(err).toMatch(/Nothing was changed. See: forebay serve --help/)
+  })
+
+  test('a socket on which somebody listens', async () => {
+    const socket = harness.path('taken.nbd')
+    const server = createServer()
+    await new Promise<void>((resolve) => server.listen(socket, resolve))
+    await expectRefusal([...NBD, socket], /--nbd-socket is in use: somebody listens there/)
+    await new Promise((resolve) => server.close(resolve))
   })
 
   test('a bad volume name, and several mistakes at once', async () => {

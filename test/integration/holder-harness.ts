@@ -57,10 +57,11 @@ export class HolderHarness {
     fs.writeFileSync(path.join(this.directory, name), text)
   }
 
-  plan(names: { volume?: string; cache?: string; backing?: string }): void {
+  plan(names: { volume?: string; cache?: string; backing?: string; frontend?: string }): void {
     const lock = (name: string): string => path.join(this.directory, 'locks', `${name}.lock`)
-    const { volume = 'v1', cache = 'cache', backing = 'backing' } = names
-    this.write('plan', `${[volume, this.runDirectory, lock(volume), lock(cache), lock(backing)].join('\n')}\n`)
+    const { volume = 'v1', cache = 'cache', backing = 'backing', frontend = 'fuse' } = names
+    const lines = [volume, this.runDirectory, lock(volume), lock(cache), lock(backing), frontend]
+    this.write('plan', `${lines.join('\n')}\n`)
   }
 
   /** What engine `number` does; without a number every engine that has no life of its own. */

@@ -66,6 +66,20 @@ describe('start', () => {
     await holder.exited
   })
 
+  test('with an NBD export the engine gets the locks and no /dev/fuse', async () => {
+    harness.plan({ frontend: 'nbd' })
+    harness.life(`ls -l /proc/$$/fd >"$FAKE/descriptors"\n${SERVE}`)
+    const holder = harness.start('v1')
+    await ready()
+    const descriptors = fs.readFileSync(path.join(harness.directory, 'descriptors'), 'utf8')
+    expect(descriptors).not.toContain('/dev/fuse')
+    expect(descriptors).toMatch(/ 4 -> .*v1\.lock$/m)
+    process.kill(harness.enginePid(), 'SIGKILL')
+    await ready(2)
+    holder.kill('SIGTERM')
+    expect(await holder.exited).toBe(0)
+  })
+
   test('a holder takes less than 2 MiB of memory', async () => {
     const holder = harness.start('v1')
     await ready()

@@ -1,5 +1,6 @@
 // `make bench`: the product beside what it is measured against, part after part (PARTS). Writes results.json beside this
-// file (quick.json with QUICK=1: one short round, to see that it works, whose figures mean little) and prints the tables.
+// file (quick.json with QUICK=1: one short round of the rows that targets are set for, to see that it works; its figures
+// mean little) and prints the tables.
 //
 //     FOREBAY_BENCH_PARTS=rounds,…          only these parts; the figures of the others are null
 //     FOREBAY_BENCH_PATIENCE_SECONDS=N      longest wait for a quiet machine, in each part
@@ -9,9 +10,12 @@ import { cpus, hostname, release, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { measureCompression } from './compression.ts'
 import { measureConnections } from './connections.ts'
+import { runProgram } from './fio.ts'
 import { markdownOf } from './markdown.ts'
+import { measureNbd } from './nbd.ts'
 import { measurePeerKill } from './peer-kill.ts'
 import { measurePgbench } from './pgbench.ts'
+import { measureReady } from './ready.ts'
 import { joined, median, type PartResult, type Results, type Row } from './report.ts'
 import { measureRounds } from './rounds.ts'
 import { Scaffold } from './scaffold.ts'
@@ -22,6 +26,8 @@ import { ALL_TARGETS } from './targets.ts'
 /** Each sets up what it needs and takes it down again. */
 const PARTS: readonly (readonly [string, (scaffold: Scaffold) => Promise<PartResult>])[] = [
   ['rounds', measureRounds],
+  ['nbd', measureNbd],
+  ['ready', measureReady],
   ['peer-kill', measurePeerKill],
   ['takeover', measureTakeover],
   ['pgbench', measurePgbench],
@@ -29,11 +35,14 @@ const PARTS: readonly (readonly [string, (scaffold: Scaffold) => Promise<PartRes
   ['connections', measureConnections],
 ]
 
+/** No target is set for these. */
+const UNTARGETED = ['connections']
+
 function say(text: string): void {
   process.stderr.write(`bench: ${text}\n`)
 }
 
-function machine(load: string, rows: readonly Row[]): Results['machine'] {
+async function machine(load: string, rows: readonly Row[]): Promise<Results['machine']> {
   return {
     host: hostname(),
     cpu: cpus()[0]?.model ?? 'unknown',
@@ -41,6 +50,9 @@ function machine(load: string, rows: readonly Row[]): Results['machine'] {
     memory: `${Math.round(totalmem() / 1024 ** 3)} GiB`,
     kernel: release(),
     node: process.version,
+    fio: await versionOf('fio'),
+    nbdkit: await versionOf('nbdkit'),
+    qemuNbd: await versionOf('qemu-nbd'),
     date: new Date().toISOString().slice(0, 16),
     load,
     busyWithOthers: `${Math.round(median(rows.map(({ othersShare }) => othersShare.median)) * 100)} %`,
@@ -52,9 +64,15 @@ function machine(load: string, rows: readonly Row[]): Results['machine'] {
   }
 }
 
+/** `-` where it is not installed. */
+async function versionOf(program: string): Promise<string> {
+  const said = await runProgram(program, ['--version']).catch(() => '')
+  return /\d+(\.\d+)+/.exec(said)?.[0] ?? '-'
+}
+
 function chosenParts(): typeof PARTS {
   const words = process.env['FOREBAY_BENCH_PARTS']?.split(',')
-  if (words === undefined) return PARTS
+  if (words === undefined) return SCALE.isQuick ? PARTS.filter(([name]) => !UNTARGETED.includes(name)) : PARTS
   const unknown = words.filter((word) => !PARTS.some(([name]) => name === word))
   if (unknown.length > 0) {
     throw new Error(`unknown parts ${unknown.join(',')}; there are ${PARTS.map(([name]) => name).join(',')}`)
@@ -86,7 +104,7 @@ async function bench(scaffold: Scaffold): Promise<void> {
     await runParts(scaffold),
     ALL_TARGETS.map(({ key }) => key),
   )
-  const results: Results = { machine: machine(load, found.rows), ...found }
+  const results: Results = { machine: await machine(load, found.rows), ...found }
   const file = fileURLToPath(new URL(SCALE.isQuick ? 'quick.json' : 'results.json', import.meta.url))
   await writeFile(file, `${JSON.stringify(results, roundedFigure, 2)}\n`)
   process.stdout.write(markdownOf(results))

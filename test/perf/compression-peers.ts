@@ -5,8 +5,7 @@
 //     node compression-peers.ts send    ADDRESS PORT TLS-DIRECTORY PLAN     one line of JSON per sample on stdout
 //
 //   batch: payloadBytes u32 │ codec u32 │ xxHash64 of the payload u64 │ payload as sent      acknowledgement: 32 bytes
-import { readFileSync } from 'node:fs'
-import { connect, createServer, type TLSSocket } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
 import { xxhash64 } from '../../base/xxhash64.ts'
 import { systemClock } from '../../csi-driver/io/real/system-clock.ts'
 import { AdaptivePayloads, type PayloadCoder, RAW_PAYLOADS } from '../../csi-driver/replica/replicator/payloads.ts'
@@ -14,6 +13,7 @@ import { type PayloadKind, payloadsOf } from './compression-payloads.ts'
 import type { CompressionSample } from './compression-report.ts'
 import { Patience } from './quiet.ts'
 import { median } from './report.ts'
+import { connectTls, listenTls } from './tls-ends.ts'
 
 export interface CompressionPlan {
   readonly link: string
@@ -53,8 +53,6 @@ function receive(socket: TLSSocket): void {
     }
     return taken
   }
-  socket.setNoDelay(true)
-  socket.on('error', () => socket.destroy())
   socket.on('data', (data: Buffer) => {
     for (let at = 0; at < data.length; ) at += take(data, at)
   })
@@ -183,24 +181,16 @@ async function runPlan(sender: Sender, plan: CompressionPlan): Promise<void> {
   }
 }
 
-function main([role, address = '', port = '', directory = '', plan = '']: readonly string[]): void {
-  const credentials = {
-    key: readFileSync(`${directory}/tls.key`),
-    cert: readFileSync(`${directory}/tls.crt`),
-    ca: readFileSync(`${directory}/ca.crt`),
-    minVersion: 'TLSv1.3',
-  } as const
+async function main([role, address = '', port = '', directory = '', plan = '']: readonly string[]): Promise<void> {
+  const end = { address, port: Number(port), directory }
   if (role === 'receive') {
-    const server = createServer({ ...credentials, requestCert: true, rejectUnauthorized: true }, receive)
-    server.listen(Number(port), address, () => process.stdout.write('listening\n'))
+    await listenTls(end, receive)
+    process.stdout.write('listening\n')
     return
   }
-  // The certificate names a node, not an address.
-  const options = { ...credentials, host: address, port: Number(port), checkServerIdentity: () => undefined }
-  const socket = connect(options, () => {
-    socket.setNoDelay(true)
-    void runPlan(new Sender(socket), JSON.parse(plan) as CompressionPlan).then(() => socket.destroy())
-  })
+  const socket = await connectTls(end)
+  await runPlan(new Sender(socket), JSON.parse(plan) as CompressionPlan)
+  socket.destroy()
 }
 
-if (import.meta.main) main(process.argv.slice(2))
+if (import.meta.main) await main(process.argv.slice(2))

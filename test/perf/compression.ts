@@ -24,8 +24,8 @@ export async function measureCompression(scaffold: Scaffold): Promise<PartResult
     const plan: CompressionPlan = {
       link: speed?.title ?? 'loopback',
       payloads: PAYLOAD_KINDS,
-      batchBytes: [4 * KIB, 64 * KIB, 1024 * KIB],
-      rounds: SCALE.isQuick ? 1 : 9,
+      batchBytes: SCALE.isQuick ? [64 * KIB] : [4 * KIB, 64 * KIB, 1024 * KIB],
+      rounds: SCALE.isQuick ? 1 : 5,
       secondsPerSample: SCALE.isQuick ? 0.3 : 0.6,
       patienceSeconds: SCALE.patienceSeconds,
     }

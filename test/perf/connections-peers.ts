@@ -7,11 +7,10 @@
 //
 //   stripe: length u32 │ bytes      acknowledgement: 32 bytes
 import { randomFillSync } from 'node:crypto'
-import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { connect, createServer, type TLSSocket } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
 import { Patience } from './quiet.ts'
 import { median } from './report.ts'
+import { connectTls, listenTls } from './tls-ends.ts'
 
 export interface ConnectionsPlan {
   readonly link: string
@@ -57,8 +56,6 @@ function receive(socket: TLSSocket): void {
     }
     return taken
   }
-  socket.setNoDelay(true)
-  socket.on('error', () => socket.destroy())
   socket.on('data', (data: Buffer) => {
     for (let at = 0; at < data.length; ) at += take(data, at)
   })
@@ -142,27 +139,14 @@ async function runPlan(sender: Sender, plan: ConnectionsPlan): Promise<void> {
 }
 
 async function main([role, address = '', port = '', directory = '', text = '']: readonly string[]): Promise<void> {
-  const credentials = {
-    key: readFileSync(`${directory}/tls.key`),
-    cert: readFileSync(`${directory}/tls.crt`),
-    ca: readFileSync(`${directory}/ca.crt`),
-    minVersion: 'TLSv1.3',
-  } as const
+  const end = { address, port: Number(port), directory }
   if (role === 'receive') {
-    const server = createServer({ ...credentials, requestCert: true, rejectUnauthorized: true }, receive)
-    server.listen(Number(port), address, () => process.stdout.write('listening\n'))
+    await listenTls(end, receive)
+    process.stdout.write('listening\n')
     return
   }
   const plan = JSON.parse(text) as ConnectionsPlan
-  // The certificate names a node, not an address.
-  const options = { ...credentials, host: address, port: Number(port), checkServerIdentity: () => undefined }
-  const sockets = await Promise.all(
-    Array.from({ length: Math.max(...plan.connections) }, async () => {
-      const socket = connect(options)
-      await once(socket, 'secureConnect')
-      return socket.setNoDelay(true)
-    }),
-  )
+  const sockets = await Promise.all(Array.from({ length: Math.max(...plan.connections) }, () => connectTls(end)))
   await runPlan(new Sender(sockets), plan)
   for (const socket of sockets) socket.destroy()
 }

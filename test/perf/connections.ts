@@ -41,7 +41,7 @@ export async function measureConnections(scaffold: Scaffold): Promise<PartResult
       link: speed?.title ?? 'loopback',
       batchBytes: [4 * KIB, 64 * KIB, 1024 * KIB],
       connections: [1, 2, 4],
-      rounds: SCALE.isQuick ? 1 : 5,
+      rounds: SCALE.isQuick ? 1 : 3,
       secondsPerSample: SCALE.isQuick ? 0.3 : 0.6,
       patienceSeconds: SCALE.patienceSeconds,
     }

@@ -75,9 +75,9 @@ export class Copies {
   }
 
   /** Flags of a volume on `node`; with no peers it has no copies, but an owner in the same register. */
-  volumeFlags(node: string, peers: readonly Peer[]): string[] {
+  volumeFlags(node: string, peers: readonly Peer[], replicas = 1): string[] {
     if (peers.length === 0) return ['--node', node, '--register', this.register]
-    return [...this.flagsOf(node), '--replicas', '1', ...peers.flatMap(({ flag }) => ['--peer', flag])]
+    return [...this.flagsOf(node), '--replicas', String(replicas), ...peers.flatMap(({ flag }) => ['--peer', flag])]
   }
 
   private flagsOf(node: string): string[] {

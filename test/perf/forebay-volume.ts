@@ -11,6 +11,9 @@ import type { Scaffold } from './scaffold.ts'
 /** Passes over the whole data set until one of them meets no miss. */
 const WARM_PASSES_MAX = 8
 const WRITE_BACK_LIMIT_MS = 60_000
+/** As databases write. */
+const SCATTERED_BYTES = 16 * 1024
+const SCATTERED_QUEUE_DEPTH = 16
 
 export interface VolumeOptions {
   /** Becomes a part of the volume's name. */
@@ -21,6 +24,8 @@ export interface VolumeOptions {
   readonly resource: 'flash' | 'memory'
   readonly stateDirectory: string
   readonly busyPollMicros?: number
+  /** Path of a socket: it is an NBD export there instead of a block device. */
+  readonly nbdSocket?: string
   /** More settings: the copies that it has, and so on. */
   readonly flags?: readonly string[]
   /** Another host than this machine, which takes away itself what a killed volume leaves. */
@@ -29,6 +34,7 @@ export interface VolumeOptions {
 
 export class ForebayVolume {
   readonly volume: string
+  /** A path, or the URI of an NBD export. */
   device = ''
   private readonly scaffold: Scaffold
   private readonly options: VolumeOptions
@@ -78,11 +84,12 @@ export class ForebayVolume {
   }
 
   private flags(): string[] {
-    const { backing, cache, cacheMiB, resource, busyPollMicros = 0, flags = [] } = this.options
+    const { backing, cache, cacheMiB, resource, busyPollMicros = 0, nbdSocket, flags = [] } = this.options
     return [
       ...['--backing', backing, '--cache', cache, '--cache-size', `${cacheMiB}MiB`, '--log-format', 'json'],
       ...['--resource', resource, ...(resource === 'memory' ? ['--allow-volatile'] : [])],
       ...['--busy-poll', String(busyPollMicros), '--output', 'json', ...this.stateWords, ...flags],
+      ...(nbdSocket === undefined ? [] : ['--frontend', 'nbd', '--nbd-socket', nbdSocket]),
     ]
   }
 
@@ -133,9 +140,19 @@ export class ForebayVolume {
 
   /** Every block once. */
   private async pass(direction: 'read' | 'write', dataBytes: number): Promise<void> {
-    const job = { target: this.device, direction, queueDepth: 32, engine: 'libaio', dataBytes, seconds: 0 } as const
+    const engine = this.options.nbdSocket === undefined ? 'libaio' : 'nbd'
+    const job = { target: this.device, direction, queueDepth: 32, engine, dataBytes, seconds: 0 } as const
     const words = fioArguments(job).filter((word) => !/^--(time_based|runtime|norandommap)/.test(word))
     await runProgram('fio', words, this.scaffold.signal)
+  }
+
+  /** Writes so much in random order, nothing twice. */
+  async scatter(writtenMiB: number, volumeBytes: number): Promise<void> {
+    const words = [
+      ...['--name=fill', `--filename=${this.device}`, '--rw=randwrite', `--bs=${SCATTERED_BYTES}`, '--direct=1'],
+      ...[`--size=${volumeBytes}`, `--io_size=${writtenMiB}M`, '--refill_buffers', '--ioengine=libaio'],
+    ]
+    await runProgram('fio', [...words, `--iodepth=${SCATTERED_QUEUE_DEPTH}`], this.scaffold.signal)
   }
 
   /** Resident memory in MiB. */
@@ -155,6 +172,12 @@ export class ForebayVolume {
   /** Of the process that serves it. */
   get ended(): Promise<void> {
     return this.process?.ended ?? Promise.resolve()
+  }
+
+  /** Ends in order, with nothing dirty. */
+  async drainAndStop(): Promise<void> {
+    await this.command('stop', this.volume)
+    await this.ended
   }
 
   /** Idempotent; what is dirty stays in the cache. */

@@ -4,7 +4,7 @@
 import { copyFile, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { Copies, type Peer } from './copies.ts'
-import { fioArguments, runFioWords } from './fio.ts'
+import { runFio } from './fio.ts'
 import { ForebayVolume } from './forebay-volume.ts'
 import { parseLatencyLog, type Pause, pauseAt } from './pauses.ts'
 import { Patience } from './quiet.ts'
@@ -17,8 +17,8 @@ const PEERS = ['first', 'second'] as const
 const QUEUE_DEPTH = 8
 /** Left out at the beginning of each run. */
 const WARM_UP_MS = 1000
-const BEFORE_MS = SCALE.isQuick ? 2500 : 6000
-const AFTER_MS = SCALE.isQuick ? 5000 : 12_000
+const BEFORE_MS = SCALE.isQuick ? 2500 : 5000
+const AFTER_MS = SCALE.isQuick ? 5000 : 10_000
 const DATA_BYTES = 64 * MIB
 const CACHE_MIB = 512
 const STORE_MIB = 1024
@@ -64,7 +64,7 @@ async function measureDeath(scaffold: Scaffold, { directory, volume, peers }: St
   const job = { target, direction: 'write', queueDepth: QUEUE_DEPTH, engine: 'libaio', dataBytes: DATA_BYTES } as const
   const logging = [`--write_lat_log=${log}`, '--per_job_logs=0', '--log_unix_epoch=1']
   const begunMs = Date.now()
-  const writer = runFioWords([...fioArguments({ ...job, seconds }), ...logging], 'write', scaffold.signal)
+  const writer = runFio({ ...job, seconds }, scaffold.signal, logging)
   writer.catch(() => undefined)
   await scaffold.pause(WARM_UP_MS + BEFORE_MS)
   const momentMs = Date.now()

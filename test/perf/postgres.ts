@@ -48,7 +48,7 @@ export class Postgres {
   static async make(scaffold: Scaffold, directory: string): Promise<Postgres> {
     const versions = (await readdir(VERSIONS).catch(() => [])).toSorted((a, b) => Number(b) - Number(a))
     const [newest] = versions
-    if (newest === undefined) throw new Error(`no PostgreSQL in ${VERSIONS}: apt-get install postgresql`)
+    if (newest === undefined) throw new Error(`no PostgreSQL in ${VERSIONS}: make bench installs it`)
     const socketDirectory = path.join(directory, 'socket')
     await chmod(directory, 0o711)
     await mkdir(socketDirectory)

@@ -1,18 +1,20 @@
 // Proves the arithmetic of the bench: medians, spreads, each ratio's definition, what counts as reached, and what is
 // kept of fio's report.
 import { fioArguments, parseFio } from './fio.ts'
-import { markdownOf } from './markdown.ts'
+import { markdownOf, sectionOf } from './markdown.ts'
 import { joined, median, type PartResult, ratiosOf, rowsOf, spreadOf } from './report.ts'
 import type { Sample } from './sample.ts'
 import type { SubjectName } from './subjects.ts'
-import { ALL_TARGETS, isReached, RATIO_RULES } from './targets.ts'
+import { ALL_TARGETS, isReached, NBD_RULES, RATIO_RULES } from './targets.ts'
+import type { WorkloadName } from './workloads.ts'
 
 type Figures = Pick<Sample, 'iops' | 'p50Micros' | 'cpuMicros'>
 
-function sample(subject: SubjectName, direction: 'read' | 'write', queueDepth: number, figures: Figures): Sample {
+function sample(subject: SubjectName, workload: WorkloadName, figures: Figures): Sample {
   const latency = { p99Micros: 900, p999Micros: 1900 }
-  const fixed = { round: 1, title: subject, busyPollMicros: 0, operations: 100, othersShare: 0, ...latency }
-  return { ...fixed, subject, direction, queueDepth, ...figures }
+  const served = { residentMiB: figures.cpuMicros === null ? null : 64, acknowledgesEarly: 'until a flush' } as const
+  const fixed = { round: 1, title: subject, busyPollMicros: 0, operations: 100, othersShare: 0, ...latency, ...served }
+  return { ...fixed, subject, workload, ...figures }
 }
 
 /** One round in which every figure of a ratio is another number. */
@@ -20,25 +22,40 @@ function roundOf(round: number, slower = 1): Sample[] {
   const cpuLess = (iops: number, p50Micros: number): Figures => ({ iops, p50Micros, cpuMicros: null })
   const served = (iops: number, p50Micros: number, cpuMicros: number): Figures => ({ iops, p50Micros, cpuMicros })
   return [
-    sample('floor', 'read', 1, served(20_000, 40, 5)),
-    sample('floor', 'read', 32, served(100_000, 300, 4)),
-    sample('floor', 'write', 1, served(18_000, 50, 6)),
-    sample('floor', 'write', 32, served(80_000, 350, 5)),
-    sample('floorPolling', 'read', 1, served(40_000, 20, 20)),
-    sample('memory', 'read', 1, served(10_000, 60 * slower, 9)),
-    sample('memory', 'read', 32, served(95_000, 320, 8)),
-    sample('memoryPolling', 'read', 1, served(30_000, 30, 30)),
-    sample('flash', 'read', 1, served(5000, 150, 20)),
-    sample('flash', 'read', 32, served(30_000, 900, 18)),
-    sample('flash', 'write', 1, served(700, 1320, 60)),
-    sample('flash', 'write', 32, served(16_000, 1900, 25)),
-    sample('cacheFile', 'read', 32, cpuLess(60_000, 500)),
-    sample('cacheDisk', 'read', 1, cpuLess(11_000, 80)),
-    sample('cacheDisk', 'write', 1, cpuLess(900, 1050)),
-    sample('replicated', 'write', 1, served(500, 1820, 80)),
-    sample('replicated', 'write', 32, served(9600, 3100, 40)),
-    sample('tlsRoundTrip', 'write', 1, cpuLess(9000, 80)),
+    sample('floor', 'read1', served(20_000, 40, 5)),
+    sample('floor', 'read32', served(100_000, 300, 4)),
+    sample('floor', 'write1', served(18_000, 50, 6)),
+    sample('floor', 'write32', served(80_000, 350, 5)),
+    sample('floorPolling', 'read1', served(40_000, 20, 20)),
+    sample('memory', 'read1', served(10_000, 60 * slower, 9)),
+    sample('memory', 'read32', served(95_000, 320, 8)),
+    sample('memoryPolling', 'read1', served(30_000, 30, 30)),
+    sample('flash', 'read1', served(5000, 150, 20)),
+    sample('flash', 'read32', served(30_000, 900, 18)),
+    sample('flash', 'write1', served(700, 1320, 60)),
+    sample('flash', 'write32', served(16_000, 1900, 25)),
+    sample('cacheFile', 'read32', cpuLess(60_000, 500)),
+    sample('cacheDisk', 'read1', cpuLess(11_000, 80)),
+    sample('cacheDisk', 'write1', cpuLess(900, 1050)),
+    sample('replicated', 'write1', served(500, 1820, 80)),
+    sample('replicated', 'write32', served(9600, 3100, 40)),
+    sample('tlsRoundTrip', 'write1', cpuLess(9000, 80)),
+    sample('slowDisk', 'sequentialRead', cpuLess(400, 10_000)),
+    sample('slowDisk', 'sequentialWrite', cpuLess(500, 9000)),
+    sample('slowVolume', 'sequentialRead', served(300, 12_000, 900)),
+    sample('slowVolume', 'sequentialWrite', served(100, 38_000, 1900)),
   ].map((one) => ({ ...one, round }))
+}
+
+function nbdRound(): Sample[] {
+  const of = (subject: SubjectName, workload: WorkloadName, iops: number): Sample =>
+    sample(subject, workload, { iops, p50Micros: 300, cpuMicros: 9 })
+  return [
+    ...[of('nbdMemory', 'read32', 60_000), of('nbdkit', 'read32', 40_000), of('qemuNbd', 'read32', 30_000)],
+    ...[of('nbdFlash', 'flushedWrite32', 9000), of('nbdkit', 'flushedWrite32', 300)],
+    ...[of('qemuNbd', 'flushedWrite32', 2000), of('nbdMemory', 'write32', 50_000)],
+    ...[of('nbdkit', 'write32', 25_000), of('qemuNbd', 'write32', 100_000)],
+  ]
 }
 
 describe('median and spread', () => {
@@ -64,6 +81,19 @@ describe('ratios', () => {
     expect(ratios['localWriteQd32']).toBeCloseTo(16 / 80)
     expect(ratios['replicatedQd1P50']).toBeCloseTo(1820 / (1320 + 80))
     expect(ratios['replicatedQd32']).toBeCloseTo(9.6 / 16)
+    expect(ratios['sequentialRead']).toBeCloseTo(3 / 4)
+    expect(ratios['sequentialWrite']).toBeCloseTo(1 / 5)
+  })
+
+  test('set NBD in memory beside page caches, and NBD on flash beside them where every write is flushed', () => {
+    expect(ratiosOf(nbdRound(), NBD_RULES).ratios).toEqual({
+      nbdReadVsNbdkit: 1.5,
+      nbdReadVsQemu: 2,
+      nbdWriteVsNbdkit: 30,
+      nbdWriteVsQemu: 4.5,
+      nbdVolatileWriteVsNbdkit: 2,
+      nbdVolatileWriteVsQemu: 0.5,
+    })
   })
 
   test('are taken of medians; their spread goes round by round', () => {
@@ -91,10 +121,15 @@ describe('ratios', () => {
 describe('rows', () => {
   test('gather the rounds of one subject under one workload', () => {
     const rows = rowsOf([...roundOf(1, 1), ...roundOf(2, 3)])
-    expect(rows).toHaveLength(18)
+    expect(rows).toHaveLength(22)
     const row = rows.find(({ subject, workload }) => subject === 'memory' && workload === '4 KiB random read QD1')
     expect(row).toMatchObject({ rounds: 2, p50Micros: { median: 120, min: 60, max: 180 }, cpuMicros: { median: 9 } })
-    expect(rows.find(({ subject }) => subject === 'cacheFile')?.cpuMicros).toBeNull()
+    expect(row).toMatchObject({ name: 'read1', direction: 'read', queueDepth: 1, residentMiB: { median: 64 } })
+    expect(row?.megabytesPerSecond.median).toBeCloseTo(40.96)
+    expect(rows.find(({ subject }) => subject === 'cacheFile')).toMatchObject({ cpuMicros: null, residentMiB: null })
+    const large = rows.find(({ name }) => name === 'sequentialRead')
+    expect(large?.workload).toBe('1 MiB sequential read QD4')
+    expect(large?.megabytesPerSecond.median).toBeCloseTo(419.43)
   })
 })
 
@@ -124,12 +159,34 @@ test('the table names the machine and sets every target beside its figure', () =
   expect(text).toContain('Pauses:\n\n| round | seconds |\n| --- | --- |\n| 1 | 0.25 |\n')
 })
 
+test('random rows say IOPS, sequential ones MB/s; only writers acknowledge; the headline has the deep queues', () => {
+  const rows = [...rowsOf(roundOf(1)), ...rowsOf(nbdRound())]
+  const results = { machine: {}, ...joined([{ ratios: {}, ratioSpreads: {}, rows }], KEYS) }
+  const all = sectionOf('rows', results)
+  const alike = (values: readonly string[]): string => values.map((value) => `${value} (${value}–${value})`).join(' | ')
+  expect(all).toContain(
+    `| 4 KiB random write QD32 | flash | ${alike(['16000', '1900', '900', '1900', '25.0', '64.0'])} | until a flush |`,
+  )
+  expect(all).toContain(
+    `| 1 MiB sequential read QD4 | slowDisk | ${alike(['419', '10000', '900', '1900'])} | - | - | - |`,
+  )
+  const headline = sectionOf('headline', results)
+  expect(headline).toContain('| 4 KiB random write QD32, a flush after each | nbdkit |')
+  expect(headline).not.toContain('QD1 ')
+  expect(headline).not.toContain('sequential')
+})
+
 describe('fio', () => {
   const side = { iops: 1000, total_ios: 3000, lat_ns: { percentile: { '50.000000': 38_144, '99.000000': 96_768 } } }
-  const report = (error: number): string => `note\n${JSON.stringify({ jobs: [{ error, read: side, write: side }] })}`
+  const report = (error: number): string => {
+    const sync = { lat_ns: { percentile: { '50.000000': 2_000_000 } } }
+    const mixed = { ...side, iops: 1700 }
+    return `note\n${JSON.stringify({ jobs: [{ error, read: side, write: side, mixed, sync }] })}`
+  }
+  const reading = { direction: 'read' } as const
 
   test('keeps counts and percentiles, in microseconds', () => {
-    expect(parseFio(report(0), 'read')).toMatchObject({
+    expect(parseFio(report(0), reading)).toMatchObject({
       iops: 1000,
       operations: 3000,
       p50Micros: 38.144,
@@ -137,16 +194,38 @@ describe('fio', () => {
     })
   })
 
+  test('tells a mix as one; where a flush follows each write, how long the flushes took', () => {
+    expect(parseFio(report(0), { direction: 'mix' }).iops).toBe(1700)
+    expect(parseFio(report(0), { direction: 'write', flushesEach: true })).toMatchObject({
+      iops: 1000,
+      p50Micros: 2000,
+    })
+  })
+
   test('an I/O error, no job or no I/O is no result', () => {
-    expect(() => parseFio(report(5), 'read')).toThrow('error 5')
-    expect(() => parseFio('{"jobs":[]}', 'read')).toThrow('error unknown')
+    expect(() => parseFio(report(5), reading)).toThrow('error 5')
+    expect(() => parseFio('{"jobs":[]}', reading)).toThrow('error unknown')
     const idle = { ...side, total_ios: 0 }
-    expect(() => parseFio(JSON.stringify({ jobs: [{ error: 0, read: idle, write: idle }] }), 'read')).toThrow('nothing')
+    expect(() => parseFio(JSON.stringify({ jobs: [{ error: 0, read: idle, write: idle }] }), reading)).toThrow(
+      'nothing',
+    )
   })
 
   test('a durable write asks for O_DSYNC, and everything goes past the page cache', () => {
     const job = { target: '/dev/x', direction: 'write', queueDepth: 1, engine: 'psync', dataBytes: 4096 } as const
     expect(fioArguments({ ...job, durable: true, seconds: 1 })).toContain('--sync=dsync')
+    expect(fioArguments({ ...job, seconds: 0.5 })).toContain('--runtime=500ms')
     expect(fioArguments({ ...job, seconds: 1 })).toEqual(expect.arrayContaining(['--sync=none', '--direct=1']))
+  })
+
+  test('an NBD export is a URI, after the engine that knows it; mixes and large blocks are asked for as such', () => {
+    const job = { target: 'nbd+unix:///?socket=/s', queueDepth: 4, engine: 'nbd', dataBytes: 4096, seconds: 1 } as const
+    const words = fioArguments({ ...job, direction: 'mix', flushesEach: true })
+    expect(words.indexOf('--ioengine=nbd')).toBeLessThan(words.indexOf('--uri=nbd+unix:///?socket=/s'))
+    expect(words).toEqual(expect.arrayContaining(['--rw=randrw', '--rwmixread=70', '--fsync=1', '--bs=4096']))
+    expect(words.some((word) => word.startsWith('--filename'))).toBe(false)
+    const large = fioArguments({ ...job, direction: 'read', isSequential: true, blockBytes: 65_536, offsetBytes: 8192 })
+    expect(large).toEqual(expect.arrayContaining(['--rw=read', '--bs=65536', '--offset=8192']))
+    expect(large).not.toContain('--fsync=1')
   })
 })

@@ -2,8 +2,9 @@
 // same ratio taken round by round, which is fair because the subjects take turns within a round.
 import type { Direction } from './fio.ts'
 import type { PickMedian, Sample } from './sample.ts'
-import type { SubjectName } from './subjects.ts'
+import type { EarlyAcknowledgement, SubjectName } from './subjects.ts'
 import type { RatioRule } from './targets.ts'
+import { type WorkloadName, WORKLOADS, workloadTitle } from './workloads.ts'
 
 export interface Spread {
   readonly median: number
@@ -15,15 +16,19 @@ export interface Row {
   readonly subject: SubjectName
   readonly title: string
   readonly workload: string
+  readonly name: WorkloadName
   readonly direction: Direction
   readonly queueDepth: number
   readonly busyPollMicros: number
+  readonly acknowledgesEarly: EarlyAcknowledgement
   readonly rounds: number
   readonly iops: Spread
+  readonly megabytesPerSecond: Spread
   readonly p50Micros: Spread
   readonly p99Micros: Spread
   readonly p999Micros: Spread
   readonly cpuMicros: Spread | null
+  readonly residentMiB: Spread | null
   readonly othersShare: Spread
 }
 
@@ -72,44 +77,45 @@ export function spreadOf(values: readonly number[]): Spread {
 
 /** One row per subject and workload, in the order of their first samples. */
 export function rowsOf(samples: readonly Sample[]): Row[] {
-  const groups = Map.groupBy(samples, (sample) => `${sample.subject} ${sample.direction} ${sample.queueDepth}`)
+  const groups = Map.groupBy(samples, ({ subject, workload }) => `${subject} ${workload}`)
   return [...groups.values()].flatMap((group) => {
     const [first] = group
     if (first === undefined) return []
-    const { subject, title, direction, queueDepth, busyPollMicros } = first
-    const cpus = group.flatMap(({ cpuMicros }) => (cpuMicros === null ? [] : [cpuMicros]))
+    const { subject, title, workload, busyPollMicros, acknowledgesEarly } = first
+    const { direction, queueDepth, blockBytes } = WORKLOADS[workload]
+    const of = (figure: (sample: Sample) => number): Spread => spreadOf(group.map(figure))
     return {
-      subject,
-      title,
-      workload: `4 KiB random ${direction} QD${queueDepth}`,
-      direction,
-      queueDepth,
-      busyPollMicros,
-      rounds: group.length,
-      iops: spreadOf(group.map(({ iops }) => iops)),
-      p50Micros: spreadOf(group.map(({ p50Micros }) => p50Micros)),
-      p99Micros: spreadOf(group.map(({ p99Micros }) => p99Micros)),
-      p999Micros: spreadOf(group.map(({ p999Micros }) => p999Micros)),
-      cpuMicros: cpus.length === 0 ? null : spreadOf(cpus),
-      othersShare: spreadOf(group.map(({ othersShare }) => othersShare)),
+      ...{ subject, title, workload: workloadTitle(workload), name: workload, direction, queueDepth },
+      ...{ busyPollMicros, acknowledgesEarly, rounds: group.length },
+      iops: of(({ iops }) => iops),
+      megabytesPerSecond: of(({ iops }) => (iops * blockBytes) / 1e6),
+      p50Micros: of(({ p50Micros }) => p50Micros),
+      p99Micros: of(({ p99Micros }) => p99Micros),
+      p999Micros: of(({ p999Micros }) => p999Micros),
+      cpuMicros: servedSpread(group, ({ cpuMicros }) => cpuMicros),
+      residentMiB: servedSpread(group, ({ residentMiB }) => residentMiB),
+      othersShare: of(({ othersShare }) => othersShare),
     }
   })
 }
 
+/** Null where no process serves. */
+function servedSpread(group: readonly Sample[], figure: (sample: Sample) => number | null): Spread | null {
+  const figures = group.map(figure).filter((value) => value !== null)
+  return figures.length === 0 ? null : spreadOf(figures)
+}
+
 /** Throws when a subject was not measured under a workload that a ratio needs. */
 function pickFrom(samples: readonly Sample[]): PickMedian {
-  return (subject, direction, queueDepth) => {
-    const found = samples.filter(
-      (sample) => sample.subject === subject && sample.direction === direction && sample.queueDepth === queueDepth,
-    )
+  return (subject, workload) => {
+    const found = samples.filter((sample) => sample.subject === subject && sample.workload === workload)
     const [first] = found
-    if (first === undefined) throw new Error(`no sample of ${subject} ${direction} QD${queueDepth}`)
-    const cpus = found.flatMap(({ cpuMicros }) => (cpuMicros === null ? [] : [cpuMicros]))
+    if (first === undefined) throw new Error(`no sample of ${subject} ${workload}`)
     return {
       ...first,
       iops: median(found.map(({ iops }) => iops)),
       p50Micros: median(found.map(({ p50Micros }) => p50Micros)),
-      cpuMicros: cpus.length === 0 ? null : median(cpus),
+      cpuMicros: servedSpread(found, ({ cpuMicros }) => cpuMicros)?.median ?? null,
     }
   }
 }

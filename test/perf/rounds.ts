@@ -1,53 +1,63 @@
-// The first part of `make bench`: fio with blocks of 4 KiB on volumes of the product, the C floor, the raw cache file, its
-// disk and raw backings, which take turns in every round. Local volumes stand beside the floor; one with a copy beside
-// the local log and the round trip of TLS.
-import { copyFile, readFile } from 'node:fs/promises'
+// The first part of `make bench`: fio on volumes of the product, the C floor, the raw cache file, its disk and raw
+// backings, which take turns in every round. Local volumes stand beside the floor; those with copies beside the local log
+// and the round trip of TLS; one before a 2 ms disk beside such a disk.
+import { copyFile } from 'node:fs/promises'
 import path from 'node:path'
 import { ExtentIndex } from '../../csi-driver/engine/index/extent-index.ts'
 import { ReadCache } from '../../csi-driver/engine/read-cache/read-cache.ts'
 import { Copies, type Peer, peerResidentMiB } from './copies.ts'
-import { type FioJob, runFio } from './fio.ts'
 import { ForebayVolume, type VolumeOptions } from './forebay-volume.ts'
-import { Patience } from './quiet.ts'
 import { type PartResult, ratiosOf, rowsOf } from './report.ts'
-import type { Sample } from './sample.ts'
 import { MIB, SCALE } from './scale.ts'
 import type { Scaffold } from './scaffold.ts'
-import { compileFloor, rawBacking, slowDisk, startFloor, type Subject, type SubjectName } from './subjects.ts'
+import {
+  compileFloor,
+  type EarlyAcknowledgement,
+  rawBacking,
+  rawSubject,
+  slowDisk,
+  startFloor,
+  type Subject,
+  type SubjectName,
+} from './subjects.ts'
 import { RATIO_RULES } from './targets.ts'
 import { TlsRoundTrip } from './tls-round-trip.ts'
+import { type Contestant, takeTurns, type Turn } from './turns.ts'
 
 const DATA_BYTES = SCALE.dataMiB * MIB
 const BUSY_POLL_MICROS = 50
-const USER_HZ = 100
 const BLOCK_BYTES = 4096
 const BLOCKS_OF_INDEX = 1024 * 1024
 const OWNER = 'owner'
 const PEER = 'peer'
+/** Hold the copies of the volume that has two; the memory of the other peer is measured with one volume. */
+const PEERS_OF_TWO = ['second', 'third']
 /** A store takes up to twice the log of a volume. */
 const STORE_PER_CACHE = 1.5
 
-interface Workload extends Pick<FioJob, 'direction' | 'queueDepth'> {
-  readonly subjects: readonly SubjectName[]
-}
-
 const EVERY_DEPTH: readonly SubjectName[] = ['floor', 'memory', 'flash', 'cacheFile', 'backing', 'slowDisk']
 const ONE_BY_ONE: readonly SubjectName[] = [...EVERY_DEPTH, 'floorPolling', 'memoryPolling', 'cacheDisk']
+/** Two copies have no target. */
+const COPIES: readonly SubjectName[] = SCALE.isQuick ? ['replicated'] : ['replicated', 'replicatedTwice']
+const MIXED: readonly SubjectName[] = ['floor', 'memory', 'flash', 'backing', 'slowDisk', ...COPIES]
+const SEQUENTIAL: readonly SubjectName[] = [...EVERY_DEPTH, 'slowVolume']
 
 /** Reads before writes, so that a round reads what the one before has made clean. */
-const WORKLOADS: readonly Workload[] = [
-  { direction: 'read', queueDepth: 1, subjects: ONE_BY_ONE },
-  { direction: 'read', queueDepth: 32, subjects: EVERY_DEPTH },
-  { direction: 'write', queueDepth: 1, subjects: [...ONE_BY_ONE, 'replicated', 'tlsRoundTrip'] },
-  { direction: 'write', queueDepth: 32, subjects: [...EVERY_DEPTH, 'replicated'] },
+const TURNS: readonly Turn[] = [
+  { workload: 'read1', subjects: ONE_BY_ONE },
+  { workload: 'read32', subjects: EVERY_DEPTH },
+  { workload: 'sequentialRead', subjects: SEQUENTIAL },
+  { workload: 'mix1', subjects: MIXED, tableOnly: true },
+  { workload: 'mix32', subjects: MIXED, tableOnly: true },
+  { workload: 'write1', subjects: [...ONE_BY_ONE, ...COPIES, 'tlsRoundTrip'] },
+  { workload: 'write32', subjects: [...EVERY_DEPTH, ...COPIES] },
+  { workload: 'sequentialWrite', subjects: [...SEQUENTIAL, ...COPIES] },
 ]
 
-type Measured = Omit<Sample, 'round' | 'othersShare'>
-
 interface Stage {
-  readonly subjects: readonly Subject[]
-  readonly volumes: ReadonlyMap<SubjectName, ForebayVolume>
-  readonly tls: TlsRoundTrip
+  readonly contestants: readonly Contestant[]
+  /** Whose memory is measured. */
+  readonly flash: ForebayVolume
   readonly peer: Peer
 }
 
@@ -55,30 +65,38 @@ function say(text: string): void {
   process.stderr.write(`bench: ${text}\n`)
 }
 
-/** utime + stime of a process with all its threads (proc_pid_stat(5)). */
-export async function cpuSecondsOf(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8')
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / USER_HZ
-}
-
 interface Plan extends Pick<VolumeOptions, 'resource' | 'busyPollMicros' | 'flags' | 'cacheMiB'> {
   readonly name: SubjectName
   readonly title: string
+  readonly acknowledgesEarly: EarlyAcknowledgement
+  /** An image in memory unless given. */
+  readonly backing?: string
+  readonly uncachedFromBytes?: number
+  /** 0 unless given. */
+  readonly copies?: number
+  /** Its reads are not measured, or not those of cached data. */
+  readonly staysCold?: boolean
 }
 
 const { flashCacheMiB, memoryCacheMiB, replicatedCacheMiB } = SCALE
 
 const LOCAL_PLANS: readonly Plan[] = [
-  { name: 'memory', resource: 'memory', title: 'Forebay, memory', cacheMiB: memoryCacheMiB },
+  {
+    name: 'memory',
+    resource: 'memory',
+    title: 'Forebay, memory',
+    acknowledgesEarly: 'yes',
+    cacheMiB: memoryCacheMiB,
+  },
   {
     name: 'memoryPolling',
     resource: 'memory',
     busyPollMicros: BUSY_POLL_MICROS,
     title: `Forebay, memory, polling ${BUSY_POLL_MICROS} µs`,
+    acknowledgesEarly: 'yes',
     cacheMiB: memoryCacheMiB,
   },
-  { name: 'flash', resource: 'flash', title: 'Forebay, flash', cacheMiB: flashCacheMiB },
+  { name: 'flash', resource: 'flash', title: 'Forebay, flash', acknowledgesEarly: 'no', cacheMiB: flashCacheMiB },
 ]
 
 interface Places {
@@ -88,137 +106,105 @@ interface Places {
 }
 
 async function startVolume(scaffold: Scaffold, { disk, memory, image }: Places, plan: Plan): Promise<ForebayVolume> {
-  const backing = path.join(memory, `${plan.name}-backing`)
+  const backing = plan.backing ?? path.join(memory, `${plan.name}-backing`)
   const cache = path.join(plan.resource === 'flash' ? disk : memory, `${plan.name}-cache`)
   const volume = new ForebayVolume(scaffold, { ...plan, backing, cache, stateDirectory: path.join(disk, 'state') })
   say(`setting up ${plan.title}`)
-  await copyFile(image, backing)
+  if (plan.backing === undefined) await copyFile(image, backing)
   await volume.serve()
   await volume.know()
+  if (plan.copies !== undefined) await volume.untilWriteBack(plan.copies)
+  await volume.fill(DATA_BYTES)
   return volume
 }
 
-/** Its peer's store is on the same disk as its cache, so that both are written for each batch. */
-async function replicatedPlan(
+/** The stores of their peers are on the same disk as their caches, so that all are written for each batch. */
+async function replicatedPlans(
   scaffold: Scaffold,
   { disk }: Places,
-): Promise<Pick<Stage, 'tls' | 'peer'> & { readonly plan: Plan }> {
-  const copies = await Copies.make(scaffold, disk, [OWNER, PEER])
+): Promise<{ readonly plans: readonly Plan[]; readonly tls: TlsRoundTrip; readonly peer: Peer }> {
+  const copies = await Copies.make(scaffold, disk, [OWNER, PEER, ...PEERS_OF_TWO])
   const tls = await TlsRoundTrip.open(scaffold, copies.tlsDirectory(PEER))
   const sizeMiB = Math.ceil(replicatedCacheMiB * STORE_PER_CACHE)
-  const peer = await copies.startPeer({ node: PEER, directory: disk, resource: 'flash', sizeMiB })
-  const flags = copies.volumeFlags(OWNER, [peer])
-  const title = 'Forebay, flash, with a copy on flash'
-  return { plan: { name: 'replicated', resource: 'flash', title, cacheMiB: replicatedCacheMiB, flags }, tls, peer }
+  const start = (node: string): Promise<Peer> => copies.startPeer({ node, directory: disk, resource: 'flash', sizeMiB })
+  const peer = await start(PEER)
+  const plan = { resource: 'flash', acknowledgesEarly: 'no', cacheMiB: replicatedCacheMiB, staysCold: true } as const
+  const one: Plan = {
+    ...{ ...plan, name: 'replicated', title: 'Forebay, flash, with a copy on flash', copies: 1 },
+    flags: copies.volumeFlags(OWNER, [peer]),
+  }
+  if (!COPIES.includes('replicatedTwice')) return { plans: [one], tls, peer }
+  const two: Plan = {
+    ...{ ...plan, name: 'replicatedTwice', title: 'Forebay, flash, with two copies on flash', copies: 2 },
+    flags: copies.volumeFlags(OWNER, await Promise.all(PEERS_OF_TWO.map(start)), 2),
+  }
+  return { plans: [one, two], tls, peer }
+}
+
+/** Its disk is twice the data set: what lies behind that is never cached. */
+async function slowPlan(scaffold: Scaffold): Promise<Plan> {
+  return {
+    name: 'slowVolume',
+    resource: 'flash',
+    title: 'Forebay, flash, before a 2 ms disk',
+    acknowledgesEarly: 'no',
+    cacheMiB: replicatedCacheMiB,
+    backing: (await slowDisk(scaffold, 2 * DATA_BYTES)).device,
+    uncachedFromBytes: DATA_BYTES,
+    staysCold: true,
+  }
+}
+
+async function rawSubjects(scaffold: Scaffold, { disk, memory, image }: Places): Promise<Subject[]> {
+  const program = await compileFloor(scaffold, disk)
+  const floor = { program, directory: memory, dataBytes: DATA_BYTES }
+  const target = await scaffold.writtenFile(path.join(disk, 'raw'), DATA_BYTES)
+  const raw = { target, acknowledgesEarly: 'no' } as const
+  const { device } = await slowDisk(scaffold, DATA_BYTES)
+  return [
+    await startFloor(scaffold, { ...floor, busyPollMicros: 0 }),
+    await startFloor(scaffold, { ...floor, busyPollMicros: BUSY_POLL_MICROS }),
+    rawSubject({ ...raw, name: 'cacheFile', title: 'raw cache file' }),
+    rawSubject({ ...raw, name: 'cacheDisk', title: 'disk of the cache, one system call per I/O' }),
+    await rawBacking(scaffold, image),
+    rawSubject({ name: 'slowDisk', title: 'raw 2 ms disk', target: device, acknowledgesEarly: 'no' }),
+  ]
+}
+
+function contestantOf(plan: Plan, volume: ForebayVolume): Contestant {
+  const { name, title, busyPollMicros = 0, acknowledgesEarly, uncachedFromBytes } = plan
+  const uncached = uncachedFromBytes === undefined ? {} : { uncachedFromBytes }
+  const served = { target: volume.device, serverPid: () => volume.enginePid }
+  const contestant = {
+    subject: { name, title, busyPollMicros, acknowledgesEarly, ...served, ...uncached },
+    dataBytes: DATA_BYTES,
+    volume,
+    misses: async () => (await volume.status()).readMisses,
+  }
+  return plan.staysCold === true ? contestant : { ...contestant, prepare: () => volume.warm(DATA_BYTES) }
 }
 
 async function setUp(scaffold: Scaffold): Promise<Stage> {
   const disk = await scaffold.diskDirectory()
   const memory = await scaffold.memoryDirectory()
-  const program = await compileFloor(scaffold, disk)
-  const floor = { program, directory: memory, dataBytes: DATA_BYTES }
-  const cacheFile = await scaffold.writtenFile(path.join(disk, 'raw'), DATA_BYTES)
   const image = await scaffold.writtenFile(path.join(memory, 'image'), DATA_BYTES)
-  const raw = { target: cacheFile, serverPid: null, busyPollMicros: 0 }
-  const subjects: Subject[] = [
-    await startFloor(scaffold, { ...floor, busyPollMicros: 0 }),
-    await startFloor(scaffold, { ...floor, busyPollMicros: BUSY_POLL_MICROS }),
-    { ...raw, name: 'cacheFile', title: 'raw cache file' },
-    { ...raw, name: 'cacheDisk', title: 'disk of the cache, one system call per I/O' },
-    await rawBacking(scaffold, image),
-    await slowDisk(scaffold, DATA_BYTES),
-  ]
   const places = { disk, memory, image }
-  const { plan: replicated, tls, peer } = await replicatedPlan(scaffold, places)
-  const volumes = new Map<SubjectName, ForebayVolume>()
-  for (const plan of [...LOCAL_PLANS, replicated]) {
-    const { name, title, busyPollMicros = 0 } = plan
+  const contestants: Contestant[] = []
+  for (const subject of await rawSubjects(scaffold, places)) contestants.push({ subject, dataBytes: DATA_BYTES })
+  const { plans, tls, peer } = await replicatedPlans(scaffold, places)
+  for (const plan of [...LOCAL_PLANS, ...plans, await slowPlan(scaffold)]) {
     // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
-    const volume = await startVolume(scaffold, places, plan)
-    // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
-    if (name === 'replicated') await volume.untilWriteBack(1)
-    // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
-    await volume.fill(DATA_BYTES)
-    subjects.push({ name, title, target: volume.device, serverPid: () => volume.enginePid, busyPollMicros })
-    volumes.set(name, volume)
+    contestants.push(contestantOf(plan, await startVolume(scaffold, places, plan)))
   }
   const title = 'round trip of TLS 1.3 on the loopback, 4 KiB there'
-  subjects.push({ name: 'tlsRoundTrip', title, target: '', serverPid: null, busyPollMicros: 0 })
-  return { subjects, volumes, tls, peer }
-}
-
-function jobOf(subject: Subject, { direction, queueDepth }: Workload): FioJob {
-  const isRaw = subject.name === 'cacheFile' || subject.name === 'cacheDisk'
-  return {
-    target: subject.target,
-    direction,
-    queueDepth,
-    engine: subject.name === 'cacheDisk' ? 'psync' : 'libaio',
-    // What a write-back volume promises, the raw disk must promise too.
-    durable: isRaw && direction === 'write',
+  contestants.push({
+    subject: rawSubject({ name: 'tlsRoundTrip', title, target: '', acknowledgesEarly: 'yes' }),
     dataBytes: DATA_BYTES,
-    seconds: SCALE.seconds,
-  }
-}
-
-async function measure(scaffold: Scaffold, stage: Stage, subject: Subject, workload: Workload): Promise<Measured> {
-  const pid = subject.serverPid?.() ?? null
-  const before = pid === null ? 0 : await cpuSecondsOf(pid)
-  const result =
-    subject.name === 'tlsRoundTrip'
-      ? await stage.tls.measure(SCALE.seconds)
-      : await runFio(jobOf(subject, workload), scaffold.signal)
-  const cpuSeconds = pid === null ? 0 : (await cpuSecondsOf(pid)) - before
-  const { name, title, busyPollMicros } = subject
-  const { direction, queueDepth } = workload
-  const cpuMicros = pid === null ? null : (cpuSeconds * 1e6) / result.operations
-  return { subject: name, title, direction, queueDepth, busyPollMicros, cpuMicros, ...result }
-}
-
-/** Reads must hit: a miss would measure the backing. Writes must be written back: another policy is another measurement. */
-async function measureVolume(
-  volume: ForebayVolume,
-  workload: Workload,
-  take: () => Promise<Measured>,
-): Promise<Measured> {
-  const before = await volume.status()
-  const sample = await take()
-  const after = await volume.status()
-  const misses = after.readMisses - before.readMisses
-  if (workload.direction === 'read' && misses > sample.operations / 1000) {
-    throw new Error(`${sample.title}: ${misses} of ${sample.operations} reads missed the cache`)
-  }
-  if (workload.direction === 'write') {
-    if (after.effectiveWritePolicy !== 'write-back')
-      throw new Error(`${sample.title}: ${after.reason ?? 'no write-back'}`)
-    await volume.drain()
-  }
-  return sample
-}
-
-async function runRounds(scaffold: Scaffold, stage: Stage): Promise<Sample[]> {
-  const { subjects, volumes } = stage
-  const samples: Sample[] = []
-  const patience = new Patience(SCALE.patienceSeconds * 1000)
-  for (let round = 1; round <= SCALE.rounds; round++) {
-    say(`round ${round} of ${SCALE.rounds}`)
-    for (const [name, volume] of volumes) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
-      if (name !== 'replicated') await volume.warm(DATA_BYTES)
-    }
-    for (const workload of WORKLOADS) {
-      for (const subject of subjects.filter(({ name }) => workload.subjects.includes(name))) {
-        scaffold.checkInterrupt()
-        const volume = volumes.get(subject.name)
-        const take = (): Promise<Measured> => measure(scaffold, stage, subject, workload)
-        const takeOne = volume === undefined ? take : (): Promise<Measured> => measureVolume(volume, workload, take)
-        // oxlint-disable-next-line eslint/no-await-in-loop -- they take turns
-        const { sample, othersShare } = await patience.measureInQuiet(takeOne)
-        samples.push({ round, othersShare, ...sample })
-      }
-    }
-  }
-  return samples
+    measure: (forSeconds) => tls.measure(forSeconds),
+  })
+  const flash = contestants.find(({ subject }) => subject.name === 'flash')?.volume
+  if (flash === undefined) throw new Error('no volume on flash')
+  return { contestants, flash, peer }
 }
 
 async function absolutesOf(volume: ForebayVolume): Promise<Record<string, number>> {
@@ -238,11 +224,9 @@ async function absolutesOf(volume: ForebayVolume): Promise<Record<string, number
 }
 
 export async function measureRounds(scaffold: Scaffold): Promise<PartResult> {
-  const stage = await setUp(scaffold)
-  const samples = await runRounds(scaffold, stage)
-  const flash = stage.volumes.get('flash')
-  const peerRssMiB = await peerResidentMiB(stage.peer)
-  const absolutes = flash === undefined ? {} : { ...(await absolutesOf(flash)), peerRssMiB }
+  const { contestants, flash, peer } = await setUp(scaffold)
+  const samples = await takeTurns(scaffold, contestants, TURNS)
+  const absolutes = { ...(await absolutesOf(flash)), peerRssMiB: await peerResidentMiB(peer) }
   const { ratios, ratioSpreads } = ratiosOf(samples, RATIO_RULES)
   return { ratios: { ...ratios, ...absolutes }, ratioSpreads, rows: rowsOf(samples) }
 }

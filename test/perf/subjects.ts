@@ -1,4 +1,5 @@
-// What is measured: each subject is a file or block device for fio, with the process that serves it, if there is one.
+// What is measured: each subject is a file, block device or NBD export for fio, with the process that serves it, if there
+// is one.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
@@ -15,7 +16,13 @@ export interface Subject {
   readonly target: string
   readonly serverPid: (() => number) | null
   readonly busyPollMicros: number
+  readonly acknowledgesEarly: EarlyAcknowledgement
+  /** From here on nothing has been read or written but by sequential reads, so that no cache holds it. */
+  readonly uncachedFromBytes?: number
 }
+
+/** Whether a write is acknowledged before it would survive the loss of power: no, until the next flush, or in any case. */
+export type EarlyAcknowledgement = 'no' | 'until a flush' | 'yes'
 
 export type SubjectName =
   | 'floor'
@@ -27,8 +34,14 @@ export type SubjectName =
   | 'cacheDisk'
   | 'backing'
   | 'slowDisk'
+  | 'slowVolume'
   | 'replicated'
+  | 'replicatedTwice'
   | 'tlsRoundTrip'
+  | 'nbdMemory'
+  | 'nbdFlash'
+  | 'nbdkit'
+  | 'qemuNbd'
 
 const FLOOR_SOURCE = fileURLToPath(new URL('floor.c', import.meta.url))
 const FLOOR_WAIT_MS = 20_000
@@ -70,6 +83,7 @@ export async function startFloor(scaffold: Scaffold, options: FloorOptions): Pro
     target,
     serverPid: () => child.pid ?? 0,
     busyPollMicros,
+    acknowledgesEarly: 'yes',
   }
 }
 
@@ -88,15 +102,21 @@ function readyLine(child: ChildProcess, signal: AbortSignal): Promise<void> {
   })
 }
 
+/** Nobody serves it. */
+export function rawSubject(subject: Pick<Subject, 'name' | 'title' | 'target' | 'acknowledgesEarly'>): Subject {
+  return { ...subject, serverPid: null, busyPollMicros: 0 }
+}
+
 /** What the volumes have behind them, bare: an image in memory behind a loop device. */
 export async function rawBacking(scaffold: Scaffold, image: string): Promise<Subject> {
   const target = await scaffold.attachLoop(image)
-  return { name: 'backing', title: 'raw backing (image in RAM, loop)', target, serverPid: null, busyPollMicros: 0 }
+  const title = 'raw backing (image in RAM, loop)'
+  return rawSubject({ name: 'backing', title, target, acknowledgesEarly: 'yes' })
 }
 
-/** A disk that takes 2 ms for everything: what a volume is for. */
-export async function slowDisk(scaffold: Scaffold, sizeBytes: number): Promise<Subject> {
+/** A disk that takes 2 ms for everything: what a volume is for. It counts as one that keeps what it has acknowledged. */
+export async function slowDisk(scaffold: Scaffold, sizeBytes: number): Promise<SlowDisk> {
   const disk = await SlowDisk.create({ sizeBytes })
-  scaffold.later('the slow disk', () => disk.destroy())
-  return { name: 'slowDisk', title: 'raw 2 ms disk', target: disk.device, serverPid: null, busyPollMicros: 0 }
+  scaffold.later('a slow disk', () => disk.destroy())
+  return disk
 }

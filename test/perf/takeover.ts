@@ -4,7 +4,6 @@ import { open } from 'node:fs/promises'
 import path from 'node:path'
 import { SlowDisk } from '../../csi-driver/cli/demo/slow-disk.ts'
 import { Copies } from './copies.ts'
-import { runProgram } from './fio.ts'
 import { ForebayVolume } from './forebay-volume.ts'
 import { Host } from './host.ts'
 import { Patience } from './quiet.ts'
@@ -21,9 +20,6 @@ const VOLUME_BYTES = 1024 * MIB
 /** Holds a log with all of it, and some. */
 const CACHE_MIB = SCALE.isQuick ? 512 : 4096
 const STORE_MIB = CACHE_MIB * 1.5
-/** As databases write. */
-const WRITE_BYTES = 16 * 1024
-const QUEUE_DEPTH = 16
 const BACKING_MS = 2
 const BLOCK_BYTES = 4096
 
@@ -83,7 +79,7 @@ async function takeOver(scaffold: Scaffold, plan: Plan): Promise<Takeover> {
   await before.untilWriteBack(1)
   // What fails to be written back stays dirty.
   await backing.fail(['write', 'zero'], 'EIO')
-  await write(scaffold, before.device, plan.writtenMiB)
+  await before.scatter(plan.writtenMiB, VOLUME_BYTES)
   const { logUsedBytes } = await before.status()
   oldHost.kill()
   await before.ended
@@ -107,15 +103,6 @@ function timeOf(log: string, event: string, value = ''): number {
   const line = log.split('\n').findLast((one) => one.includes(`"event":"${event}"`) && one.includes(`"${value}`))
   if (line === undefined) throw new Error(`the takeover has not said ${event} ${value}`)
   return Date.parse((JSON.parse(line) as { readonly time: string }).time)
-}
-
-/** Every block once, in random order. */
-async function write(scaffold: Scaffold, device: string, mib: number): Promise<void> {
-  const words = [
-    ...['--name=fill', `--filename=${device}`, '--rw=randwrite', `--bs=${WRITE_BYTES}`, `--io_size=${mib * MIB}`],
-    ...[`--size=${VOLUME_BYTES}`, '--ioengine=libaio', `--iodepth=${QUEUE_DEPTH}`, '--direct=1', '--refill_buffers'],
-  ]
-  await runProgram('fio', words, scaffold.signal)
 }
 
 /** Reads a block and writes it back. Returns when that was done, ms since 1970. */

@@ -22,14 +22,14 @@ export const RATIO_RULES: readonly RatioRule[] = [
     meaning: 'read hit in memory, QD32: IOPS / floor',
     bound: 'at least',
     value: 0.9,
-    of: (pick) => pick('memory', 'read', 32).iops / pick('floor', 'read', 32).iops,
+    of: (pick) => pick('memory', 'read32').iops / pick('floor', 'read32').iops,
   },
   {
     key: 'readHitQd1P50',
     meaning: 'read hit in memory, QD1: p50 / floor',
     bound: 'at most',
     value: 1.15,
-    of: (pick) => pick('memory', 'read', 1).p50Micros / pick('floor', 'read', 1).p50Micros,
+    of: (pick) => pick('memory', 'read1').p50Micros / pick('floor', 'read1').p50Micros,
   },
   {
     key: 'readHitQd1P50Polling',
@@ -38,15 +38,15 @@ export const RATIO_RULES: readonly RatioRule[] = [
     value: 1.15,
     // A floor that polls takes a core from the loop device; where it is the slower one, it is no floor.
     of: (pick) =>
-      pick('memoryPolling', 'read', 1).p50Micros /
-      Math.min(pick('floor', 'read', 1).p50Micros, pick('floorPolling', 'read', 1).p50Micros),
+      pick('memoryPolling', 'read1').p50Micros /
+      Math.min(pick('floor', 'read1').p50Micros, pick('floorPolling', 'read1').p50Micros),
   },
   {
     key: 'readHitCpu',
     meaning: 'read hit in memory, QD32: CPU per I/O / floor, neither polling',
     bound: 'at most',
     value: 1.5,
-    of: (pick) => cpu(pick('memory', 'read', 32)) / cpu(pick('floor', 'read', 32)),
+    of: (pick) => cpu(pick('memory', 'read32')) / cpu(pick('floor', 'read32')),
   },
   {
     key: 'flashReadHitQd1P50',
@@ -54,8 +54,7 @@ export const RATIO_RULES: readonly RatioRule[] = [
     bound: 'at most',
     value: 1.25,
     of: (pick) =>
-      pick('flash', 'read', 1).p50Micros /
-      (pick('floor', 'read', 1).p50Micros + pick('cacheDisk', 'read', 1).p50Micros),
+      pick('flash', 'read1').p50Micros / (pick('floor', 'read1').p50Micros + pick('cacheDisk', 'read1').p50Micros),
   },
   {
     key: 'flashReadHitQd32',
@@ -63,7 +62,7 @@ export const RATIO_RULES: readonly RatioRule[] = [
     bound: 'at least',
     value: 0.6,
     of: (pick) =>
-      pick('flash', 'read', 32).iops / Math.min(pick('floor', 'read', 32).iops, pick('cacheFile', 'read', 32).iops),
+      pick('flash', 'read32').iops / Math.min(pick('floor', 'read32').iops, pick('cacheFile', 'read32').iops),
   },
   {
     key: 'localWriteQd1P50',
@@ -71,15 +70,14 @@ export const RATIO_RULES: readonly RatioRule[] = [
     bound: 'at most',
     value: 1.25,
     of: (pick) =>
-      pick('flash', 'write', 1).p50Micros /
-      (pick('floor', 'write', 1).p50Micros + pick('cacheDisk', 'write', 1).p50Micros),
+      pick('flash', 'write1').p50Micros / (pick('floor', 'write1').p50Micros + pick('cacheDisk', 'write1').p50Micros),
   },
   {
     key: 'localWriteQd32',
     meaning: 'write-back on flash, QD32: IOPS / floor',
     bound: 'at least',
     value: 0.6,
-    of: (pick) => pick('flash', 'write', 32).iops / pick('floor', 'write', 32).iops,
+    of: (pick) => pick('flash', 'write32').iops / pick('floor', 'write32').iops,
   },
   {
     key: 'replicatedQd1P50',
@@ -87,15 +85,78 @@ export const RATIO_RULES: readonly RatioRule[] = [
     bound: 'at most',
     value: 1.5,
     of: (pick) =>
-      pick('replicated', 'write', 1).p50Micros /
-      (pick('flash', 'write', 1).p50Micros + pick('tlsRoundTrip', 'write', 1).p50Micros),
+      pick('replicated', 'write1').p50Micros /
+      (pick('flash', 'write1').p50Micros + pick('tlsRoundTrip', 'write1').p50Micros),
   },
   {
     key: 'replicatedQd32',
     meaning: 'write-back with a copy, QD32: IOPS / local log',
     bound: 'at least',
     value: 0.6,
-    of: (pick) => pick('replicated', 'write', 32).iops / pick('flash', 'write', 32).iops,
+    of: (pick) => pick('replicated', 'write32').iops / pick('flash', 'write32').iops,
+  },
+  {
+    key: 'sequentialRead',
+    meaning: 'sequential read of 1 MiB that no cache holds, before a 2 ms disk: bandwidth / that disk',
+    bound: 'at least',
+    value: 0.8,
+    of: (pick) => pick('slowVolume', 'sequentialRead').iops / pick('slowDisk', 'sequentialRead').iops,
+  },
+  {
+    key: 'sequentialWrite',
+    meaning: 'sequential write of 1 MiB before a 2 ms disk, write-back on flash: bandwidth / that disk',
+    bound: 'at least',
+    value: 0.8,
+    of: (pick) => pick('slowVolume', 'sequentialWrite').iops / pick('slowDisk', 'sequentialWrite').iops,
+  },
+]
+
+const nbdkit = 'nbdkit with its cache filter'
+const qemuNbd = 'qemu-nbd with its write-back cache'
+
+/** Our NBD export against others: theirs is in the page cache, so ours is in memory where nothing has to be durable. */
+export const NBD_RULES: readonly RatioRule[] = [
+  {
+    key: 'nbdReadVsNbdkit',
+    meaning: `NBD, read hit in memory, QD32: IOPS / ${nbdkit}`,
+    bound: 'at least',
+    value: 1.3,
+    of: (pick) => pick('nbdMemory', 'read32').iops / pick('nbdkit', 'read32').iops,
+  },
+  {
+    key: 'nbdReadVsQemu',
+    meaning: `the same: IOPS / ${qemuNbd}`,
+    bound: 'at least',
+    value: 1.3,
+    of: (pick) => pick('nbdMemory', 'read32').iops / pick('qemuNbd', 'read32').iops,
+  },
+  {
+    key: 'nbdWriteVsNbdkit',
+    meaning: `NBD, write on flash, a flush after each, QD32: IOPS / ${nbdkit}`,
+    bound: 'at least',
+    value: 1.3,
+    of: (pick) => pick('nbdFlash', 'flushedWrite32').iops / pick('nbdkit', 'flushedWrite32').iops,
+  },
+  {
+    key: 'nbdWriteVsQemu',
+    meaning: `the same: IOPS / ${qemuNbd}`,
+    bound: 'at least',
+    value: 1.3,
+    of: (pick) => pick('nbdFlash', 'flushedWrite32').iops / pick('qemuNbd', 'flushedWrite32').iops,
+  },
+  {
+    key: 'nbdVolatileWriteVsNbdkit',
+    meaning: `NBD, write in memory, no flush, nothing durable, QD32: IOPS / ${nbdkit}`,
+    bound: 'none',
+    value: 1,
+    of: (pick) => pick('nbdMemory', 'write32').iops / pick('nbdkit', 'write32').iops,
+  },
+  {
+    key: 'nbdVolatileWriteVsQemu',
+    meaning: `the same: IOPS / ${qemuNbd}`,
+    bound: 'none',
+    value: 1,
+    of: (pick) => pick('nbdMemory', 'write32').iops / pick('qemuNbd', 'write32').iops,
   },
 ]
 
@@ -145,6 +206,18 @@ export const PART_TARGETS: readonly Target[] = [
     bound: 'at least',
     value: 200,
   },
+  {
+    key: 'readyCleanSeconds',
+    meaning: 'serve of a clean volume: from the command to ready, s',
+    bound: 'at most',
+    value: 1,
+  },
+  {
+    key: 'readyDirtySeconds',
+    meaning: 'the same after a hard kill with 1 GiB dirty, s',
+    bound: 'at most',
+    value: 5,
+  },
   { key: 'pgbenchWriteThrough', meaning: 'pgbench, write-through: TPS / raw 2 ms disk', bound: 'none', value: 0 },
   { key: 'pgbenchWriteBack0', meaning: 'pgbench, write-back: TPS / raw 2 ms disk', bound: 'none', value: 0 },
   {
@@ -173,7 +246,7 @@ export const PART_TARGETS: readonly Target[] = [
   },
 ]
 
-export const ALL_TARGETS: readonly Target[] = [...RATIO_RULES, ...ABSOLUTE_TARGETS, ...PART_TARGETS]
+export const ALL_TARGETS: readonly Target[] = [...RATIO_RULES, ...NBD_RULES, ...ABSOLUTE_TARGETS, ...PART_TARGETS]
 
 export function isReached({ bound, value }: Pick<Target, 'bound' | 'value'>, figure: number): boolean {
   return bound === 'none' || (bound === 'at least' ? figure >= value : figure <= value)

@@ -4,13 +4,12 @@
 //     node tls-round-trip.ts TLS-DIRECTORY     the answering end; prints its port
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
-import { connect, createServer, type TLSSocket } from 'node:tls'
+import type { TLSSocket } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import type { FioResult } from './fio.ts'
 import { percentile } from './report.ts'
 import type { Scaffold } from './scaffold.ts'
+import { connectTls, listenTls } from './tls-ends.ts'
 
 const PROGRAM = fileURLToPath(import.meta.url)
 /** A block, a frame header and the part of a batch's header that is sent (docs/formats/wire.md). */
@@ -19,23 +18,11 @@ const ANSWER_BYTES = 96
 /** Compiles the code and opens the congestion window. */
 const WARM_UP_MS = 300
 
-interface Credentials {
-  readonly key: Buffer
-  readonly cert: Buffer
-  readonly ca: Buffer
-  readonly minVersion: 'TLSv1.3'
-}
-
-function credentialsIn(directory: string): Credentials {
-  const read = (name: string): Buffer => readFileSync(`${directory}/${name}`)
-  return { key: read('tls.key'), cert: read('tls.crt'), ca: read('ca.crt'), minVersion: 'TLSv1.3' }
-}
+const ADDRESS = '127.0.0.1'
 
 function answer(socket: TLSSocket): void {
   const bytes = Buffer.alloc(ANSWER_BYTES, 1)
   let missing = QUESTION_BYTES
-  socket.setNoDelay(true)
-  socket.on('error', () => socket.destroy())
   socket.on('data', (data: Buffer) => {
     missing -= data.length
     if (missing > 0) return
@@ -66,16 +53,8 @@ export class TlsRoundTrip {
       await ended
     })
     const port = await portOf(child, ended)
-    // The certificate names a node, not an address.
-    const socket = connect({
-      ...credentialsIn(directory),
-      host: '127.0.0.1',
-      port,
-      checkServerIdentity: () => undefined,
-    })
+    const socket = await connectTls({ address: ADDRESS, port, directory })
     scaffold.later('the asking end of TLS', async () => Promise.resolve(socket.destroy()))
-    await once(socket, 'secureConnect')
-    socket.setNoDelay(true)
     return new TlsRoundTrip(scaffold, socket)
   }
 
@@ -125,9 +104,7 @@ async function portOf(child: ChildProcess, ended: Promise<unknown>): Promise<num
   return Number(text.toString())
 }
 
-function main(directory: string): void {
-  const server = createServer({ ...credentialsIn(directory), requestCert: true, rejectUnauthorized: true }, answer)
-  server.listen(0, '127.0.0.1', () => process.stdout.write(`${(server.address() as AddressInfo).port}\n`))
+if (import.meta.main) {
+  const port = await listenTls({ address: ADDRESS, port: 0, directory: process.argv[2] ?? '' }, answer)
+  process.stdout.write(`${port}\n`)
 }
-
-if (import.meta.main) main(process.argv[2] ?? '')

@@ -12,7 +12,7 @@ import {
   REQUEST_ZERO,
   type RequestKind,
 } from '../../engine/request.ts'
-import type { RequestSink } from '../../frontend/fuse/fuse-frontend.ts'
+import type { RequestSink } from '../../engine/request.ts'
 
 export const SLOW_DISK_IN_FLIGHT_MAX = 32
 /** Memory is cleared in pieces of this size, and only those that something was written to. */

@@ -13,7 +13,7 @@ import type { Timers } from '../../../base/clock.ts'
 import { CacheError } from '../../../base/errors.ts'
 import type { Bytes } from '../../../base/units.ts'
 import { SECTOR_BYTES } from '../../../base/units.ts'
-import type { Request, RequestResult } from '../../engine/request.ts'
+import type { Request, RequestResult, RequestSink } from '../../engine/request.ts'
 import { REQUEST_FLUSH, REQUEST_OK, REQUEST_READ, REQUEST_WRITE, REQUEST_ZERO } from '../../engine/request.ts'
 import type { FuseChannel, FuseChannelEnd, FuseChannelEvents } from '../../io/fuse-channel.ts'
 import type { AlignedMemory } from '../../io/storage.ts'
@@ -85,17 +85,6 @@ const RESEND_SILENCE_MS = 1000
 
 /** Not in the one queue of the kernel, or ours: they say nothing about what comes before them. */
 const UNORDERED: ReadonlySet<number> = new Set([OP_FORGET, OP_BATCH_FORGET, OP_INTERRUPT, OP_NOTIFY_REPLY])
-
-/** What stands behind a front end: the engine. */
-export interface RequestSink {
-  submit(request: Request): void
-  /** What can be read for now has been submitted. */
-  kick(): void
-  /** Size of the volume; may grow between two calls. A multiple of 512. */
-  readonly sizeBytes: Bytes
-  /** Whether REQUEST_ZERO is understood. Must not change from true to false: the kernel remembers a refusal for ever. */
-  readonly canZero: boolean
-}
 
 export interface FuseFrontendEvents {
   /** INIT is through: save the session, every later engine of this connection needs it. Not called when resuming. */

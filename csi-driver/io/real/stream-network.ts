@@ -66,7 +66,7 @@ export class StreamNetwork implements Network {
 }
 
 /** A socket file that nobody accepts on is left over from a dead process and is removed. */
-function replaceDeadSocket(path: string, done: (replaced: boolean) => void): void {
+export function replaceDeadSocket(path: string, done: (replaced: boolean) => void): void {
   const probe = openSocket({ path })
   probe.once('connect', () => {
     probe.destroy()

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { SlowDisk } from '../../../csi-driver/cli/demo/slow-disk.ts'
 import { connectVolume, readStatus } from '../../../csi-driver/cli/volume-call.ts'
-import { type FioJob, fioArguments, runFioWords } from '../fio.ts'
+import { type FioJob, runFio } from '../fio.ts'
 import type { ForebayVolume } from '../forebay-volume.ts'
 import { lookAround } from '../quiet.ts'
 import { MIB } from '../scale.ts'
@@ -57,14 +57,13 @@ export async function run(scaffold: Scaffold, places: Places, load: Load): Promi
   const log = path.join(directory, 'writes')
   const job = { ...load, target: volume?.device ?? disk.device, direction: 'write', engine: 'libaio' } as const
   const words = [
-    ...fioArguments(job),
     ...[`--write_lat_log=${log}`, '--log_unix_epoch=1', '--disable_clat=1', '--disable_slat=1'],
     ...(load.rate === null ? [] : [`--rate_iops=${load.rate}`]),
   ]
   const othersShare = await lookAround()
   const looks = [await look()]
   const beginMs = Date.now()
-  const ended = runFioWords(words, 'write', scaffold.signal)
+  const ended = runFio(job, scaffold.signal, words)
   // Whoever waits for it hears of it.
   ended.catch(() => undefined)
   for (let second = 1; second <= load.seconds; second++) {

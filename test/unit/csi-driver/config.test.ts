@@ -97,6 +97,12 @@ describe('settings that need one another', () => {
     expect(joinedProblems('db1', settings)).toEqual([])
     expect(joinedProblems('db2', settings)).toEqual([expect.objectContaining({ where: '--accept-data-loss' })])
   })
+
+  test('a socket for NBD goes with an NBD export only', () => {
+    const { settings } = read('--nbd-socket', '/run/v.nbd')
+    expect(joinedProblems('v', settings)).toEqual([expect.objectContaining({ where: '--nbd-socket' })])
+    expect(joinedProblems('v', { ...settings, frontend: 'nbd' })).toEqual([])
+  })
 })
 
 describe('split of a cache', () => {

@@ -19,7 +19,8 @@ import {
   type RequestResult,
   REQUEST_WRITE,
 } from '../../../../csi-driver/engine/request.ts'
-import { FuseFrontend, type RequestSink } from '../../../../csi-driver/frontend/fuse/fuse-frontend.ts'
+import type { RequestSink } from '../../../../csi-driver/engine/request.ts'
+import { FuseFrontend } from '../../../../csi-driver/frontend/fuse/fuse-frontend.ts'
 import { TRANSFER_BYTES_MAX } from '../../../../csi-driver/frontend/fuse/negotiate.ts'
 import { setUpLoop } from '../../../../csi-driver/frontend/loop/attach.ts'
 import type { LoopHost } from '../../../../csi-driver/frontend/loop/host.ts'

@@ -11,7 +11,7 @@ const GOOD: HostFacts = {
   fuseTimeoutSeconds: 0,
 }
 
-test('a good host', () => expect(hostProblems(GOOD)).toEqual([]))
+test('a good host', () => expect(hostProblems(GOOD, 'fuse')).toEqual([]))
 
 test.each<[Partial<HostFacts>, string]>([
   [{ kernelRelease: '5.4.0' }, 'kernel is too old; at least 5.10 found=5.4.0'],
@@ -21,13 +21,21 @@ test.each<[Partial<HostFacts>, string]>([
   [{ missingTools: ['losetup', 'flock'] }, 'PATH lacks losetup, flock; install util-linux'],
   [{ fuseTimeoutSeconds: 30 }, 'sysctl fs.fuse.default_request_timeout=0'],
 ])('%j', (change, expected) => {
-  const problems = hostProblems({ ...GOOD, ...change }).map(({ where, problem }) => `${where} ${problem}`)
+  const problems = hostProblems({ ...GOOD, ...change }, 'fuse').map(({ where, problem }) => `${where} ${problem}`)
   expect(problems).toEqual([expect.stringContaining(expected)])
 })
 
 test('without the privilege only that is said', () => {
-  const problems = hostProblems({ ...GOOD, isAdmin: false, fuseProblem: 'EACCES', hasLoopControl: false })
+  const problems = hostProblems({ ...GOOD, isAdmin: false, fuseProblem: 'EACCES', hasLoopControl: false }, 'fuse')
   expect(problems).toEqual([{ where: 'privilege', problem: expect.stringContaining('run it as root') }])
+})
+
+test('an NBD export needs neither FUSE, loop devices, mounts nor the privilege for them', () => {
+  const lacking = { isAdmin: false, fuseProblem: 'ENOENT', hasLoopControl: false, fuseTimeoutSeconds: 30 }
+  expect(hostProblems({ ...GOOD, ...lacking, missingTools: ['mount', 'losetup'] }, 'nbd')).toEqual([])
+  expect(hostProblems({ ...GOOD, missingTools: ['mount', 'flock'] }, 'nbd')).toEqual([
+    { where: 'PATH', problem: expect.stringContaining('lacks flock;') },
+  ])
 })
 
 test.each([

@@ -6,6 +6,7 @@ const SERVING: VolumeStatus = {
   volume: 'db1',
   state: 'serving',
   device: '/dev/loop3',
+  connections: null,
   backing: '/dev/sdb',
   cache: '/cache/db1',
   writePolicy: 'write-back',
@@ -64,6 +65,8 @@ test.each<[Partial<VolumeStatus>, string]>([
     'db1: waits for mount point /mnt/a, process 812 (postgres) to release the device',
   ],
   [{ state: 'stopped-dirty', dirtyBytes: 0 }, 'db1: the cache holds writes that the backing lacks'],
+  [{ device: 'nbd+unix:///db1?socket=/s', connections: 1 }, ' nbd+unix:///db1?socket=/s (1 client) '],
+  [{ device: 'nbd+unix:///db1?socket=/s', connections: 0 }, ' (0 clients) '],
   [{ state: 'restarting' }, 'db1: its engine does not answer'],
 ])('%j is shown', (change, expected) => {
   expect(statusTable([{ ...SERVING, ...change }])).toContain(expected)

@@ -8,6 +8,7 @@ const STATUS: VolumeStatus = {
   volume: 'data',
   state: 'serving',
   device: '/dev/loop0',
+  connections: null,
   backing: 'backing',
   cache: 'cache',
   writePolicy: 'write-back',
