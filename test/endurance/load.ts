@@ -10,7 +10,8 @@ interface Part {
   readonly words: readonly string[]
 }
 
-const VERIFIED = ['--verify=crc32c', '--do_verify=1', '--verify_fatal=1']
+// Without the state that fio would leave in the working directory.
+const VERIFIED = ['--verify=crc32c', '--do_verify=1', '--verify_fatal=1', '--verify_state_save=0']
 
 const PARTS: readonly Part[] = [
   {

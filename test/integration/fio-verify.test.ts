@@ -30,7 +30,14 @@ const JOBS: readonly Job[] = [
 
 /** All jobs at once, each in a part of its own. */
 function fio(device: string, mode: 'write' | 'verify'): Promise<string> {
-  const words = [`--filename=${device}`, '--direct=1', '--ioengine=libaio', '--verify=crc32c', '--verify_fatal=1']
+  const words = [
+    `--filename=${device}`,
+    '--direct=1',
+    '--ioengine=libaio',
+    '--verify=crc32c',
+    '--verify_fatal=1',
+    '--verify_state_save=0',
+  ]
   const how = mode === 'write' ? ['--do_verify=1'] : ['--verify_only']
   let offset = 0
   for (const { size, bytes, depth } of JOBS) {
@@ -61,7 +68,16 @@ onKernel('sectors of 4096 bytes on a backing that has 512', async () => {
   const disk = await bed.slowDisk({ sizeBytes: VOLUME_BYTES })
   const served = await Served.serve(bed, { backing: disk.device, flags: ['--sector-size', '4096'] })
   expect((await command('blockdev', '--getss', served.device)).trim()).toBe('4096')
-  const words = ['--name=x', '--direct=1', '--rw=randwrite', '--bs=4k', '--size=16m', '--verify=crc32c', '--iodepth=16']
+  const words = [
+    '--name=x',
+    '--direct=1',
+    '--rw=randwrite',
+    '--bs=4k',
+    '--size=16m',
+    '--verify=crc32c',
+    '--verify_state_save=0',
+    '--iodepth=16',
+  ]
   const place = (device: string): string[] => [`--filename=${device}`, '--ioengine=libaio', ...words]
   expect(await command('fio', ...place(served.device))).toContain('err= 0')
   await served.stop()

@@ -109,6 +109,7 @@ onKernel('fio verifies over two connections, in write-back, write-through and du
     '--rw=randwrite',
     '--verify=crc32c',
     '--verify_fatal=1',
+    '--verify_state_save=0',
     '--iodepth=16',
   ]
   const jobs = ['--name=a', '--bs=4k', '--size=16m', '--name=b', '--offset=32m', '--bs=20k', '--size=20m']
