@@ -9,7 +9,7 @@ RUN  := $(NODE) test/run/run-suites.ts
 BENCH_PACKAGES := postgresql nbdkit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check lint types layers format test sim planted explore torture endurance demo bench bench-policies inspect bench-destage bench-table clean
+.PHONY: help setup check lint types layers format test sim planted explore torture endurance demo bench bench-policies inspect bench-destage bench-table bench-profile clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { \
@@ -66,6 +66,9 @@ bench: setup ## [QUICK=1] -- Measure beside the raw disks, a C floor, nbdkit, qe
 
 bench-policies: setup ## Compare the read cache's choices with LRU, ARC and the offline optimum; writes its page of docs
 	@$(NODE) test/policies/bench-policies.ts
+
+bench-profile: setup ## Where each microsecond of a read hit and a durable write goes; writes docs/performance.md (root)
+	@$(NODE) test/perf/profile/profile.ts
 
 bench-destage: setup ## Throughput and latency, second by second, over the dirty limit; draws docs/explanation/destage.md (root)
 	@$(NODE) test/perf/destage/destage.ts

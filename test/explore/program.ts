@@ -14,13 +14,16 @@ import {
 import type { Scenario } from './model/model.ts'
 import { type Options, parseOptions } from './options.ts'
 import { EXHAUSTED, LARGE } from './scenarios.ts'
+import { withMarked } from '../run/marked-page.ts'
 import { type Switch, SWITCHES } from './switches.ts'
 
 export type Print = (line: string) => void
 
 const PAGE = new URL('../../docs/explanation/explorer.md', import.meta.url)
-const BEGIN = '<!-- switches: made by `node test/explore/run.ts --write-docs` -->'
-const END = '<!-- end of switches -->'
+const MARKS = {
+  begin: '<!-- switches: made by `node test/explore/run.ts --write-docs` -->',
+  end: '<!-- end of switches -->',
+}
 
 interface Tally {
   passed: number
@@ -104,8 +107,5 @@ function tableOf(shown: readonly (readonly [Switch, SwitchResult])[]): string[] 
 }
 
 function writeDocs(shown: readonly (readonly [Switch, SwitchResult])[]): void {
-  const page = readFileSync(PAGE, 'utf8')
-  const [before, rest = ''] = page.split(BEGIN)
-  const after = rest.split(END)[1] ?? ''
-  writeFileSync(PAGE, `${before}${BEGIN}\n${tableOf(shown).join('\n')}\n${END}${after}`)
+  writeFileSync(PAGE, withMarked(readFileSync(PAGE, 'utf8'), MARKS, tableOf(shown).join('\n')))
 }

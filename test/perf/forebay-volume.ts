@@ -185,6 +185,12 @@ export class ForebayVolume {
     await this.process?.stop()
   }
 
+  /** As a user stops it: drained, with everything on the backing. */
+  async stopClean(): Promise<void> {
+    this.process?.signal('SIGTERM')
+    await this.ended
+  }
+
   /** What it leaves on this machine. */
   private async forget(): Promise<void> {
     const directory = runDirectory(this.volume)

@@ -1,5 +1,6 @@
 // Runs every policy over every trace and puts the miss ratios into a table: for the terminal and, as Markdown, between
 // two marks of docs/explanation/cache-policy.md.
+import { withMarked } from '../run/marked-page.ts'
 import { arcMisses } from './arc.ts'
 import { lruMisses } from './lru.ts'
 import { minMisses } from './min.ts'
@@ -67,13 +68,9 @@ export function plainTable(comparison: Comparison): string {
   return table.map((cells) => cells.map(padded).join('  ').trimEnd()).join('\n')
 }
 
-export const BEGIN = '<!-- miss ratios: made by `make bench-policies` -->'
-export const END = '<!-- end of miss ratios -->'
+const MARKS = { begin: '<!-- miss ratios: made by `make bench-policies` -->', end: '<!-- end of miss ratios -->' }
 
-/** The page with what stands between its marks exchanged; throws where it has no marks. */
+/** The page with these comparisons; throws where it has no marks. */
 export function pageWith(page: string, comparisons: readonly Comparison[]): string {
-  const [from, to] = [page.indexOf(BEGIN), page.indexOf(END)]
-  if (from < 0 || to < from) throw new Error(`the page needs the lines ${BEGIN} and ${END}, in this order`)
-  const tables = comparisons.map(markdownTable).join('\n\n')
-  return `${page.slice(0, from)}${BEGIN}\n\n${tables}\n\n${page.slice(to)}`
+  return withMarked(page, MARKS, comparisons.map(markdownTable).join('\n\n'))
 }

@@ -9,6 +9,7 @@ import { productRoot } from '../../../csi-driver/cli/product.ts'
 import { ForebayVolume } from '../forebay-volume.ts'
 import { MIB, SCALE } from '../scale.ts'
 import { Scaffold } from '../scaffold.ts'
+import { withMarked } from '../../run/marked-page.ts'
 import { pageText, type Runs, smoothnessOf } from './figures.ts'
 import { type Chart, plotOf } from './plot.ts'
 import { type Load, type Places, type Run, run } from './run.ts'
@@ -26,8 +27,7 @@ const FITTING_SHARE = 0.8
 
 const SECONDS = SCALE.isQuick ? { alone: 5, fits: 10, crosses: 15 } : { alone: 10, fits: 40, crosses: 60 }
 const DOCS = path.join(productRoot(), 'docs', 'explanation')
-const BEGIN_MARK = '<!-- figures: begin, written by make bench-destage -->'
-const END_MARK = '<!-- figures: end -->'
+const MARKS = { begin: '<!-- figures: begin, written by make bench-destage -->', end: '<!-- figures: end -->' }
 
 function say(text: string): void {
   process.stderr.write(`bench-destage: ${text}\n`)
@@ -108,10 +108,7 @@ async function bench(scaffold: Scaffold): Promise<void> {
 async function writePage(text: string): Promise<void> {
   const file = path.join(DOCS, 'destage.md')
   const page = await readFile(file, 'utf8')
-  const [before = '', rest = ''] = page.split(BEGIN_MARK)
-  const [, after = ''] = rest.split(END_MARK)
-  if (after === '') throw new Error(`${file} has lost its marks`)
-  await writeFile(file, `${before}${BEGIN_MARK}\n\n${text}\n${END_MARK}${after}`)
+  await writeFile(file, withMarked(page, MARKS, text))
 }
 
 const scaffold = new Scaffold()
