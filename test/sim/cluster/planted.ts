@@ -251,7 +251,7 @@ export const PLANTED_CLUSTER_BUGS: readonly PlantedClusterBug[] = [
         replace: '    this.orderEnded(link, error)\n',
       },
     ],
-    checkers: ['buffers'],
+    checkers: ['buffers', 'crash'],
     incidents: ['store-slow', 'slow-learner'],
   },
   {
