@@ -99,13 +99,10 @@ export class NbdDevice implements VolumeDevice {
   }
 }
 
+/** To be tried again: a path that was wrong from the start is refused before any engine runs. */
 function socketError(path: string, reason: string): CacheError {
-  return new CacheError(
-    'invalid',
-    'CACHE_NBD_SOCKET',
-    `the socket for NBD cannot be made path=${path} reason="${reason}"`,
-    {
-      remedy: 'Give another path with --nbd-socket, in a directory that exists and that only root may write to.',
-    },
-  )
+  const message = `the socket for NBD cannot be made path=${path} reason="${reason}"`
+  return new CacheError('retry', 'CACHE_NBD_SOCKET', message, {
+    remedy: 'Remove what is there, or give another path with --nbd-socket, in a directory that only root may write to.',
+  })
 }

@@ -51,7 +51,7 @@ describe('words', () => {
     [['--frontend', 'nfs'], /--frontend is none of fuse, nbd/],
     [['--nbd-socket', '/run/x.nbd'], /--nbd-socket is of no use without --frontend nbd/],
     [[...NBD, '/nonexistent/x.nbd'], /--nbd-socket is in a directory that does not exist/],
-    [[...NBD, '/etc/passwd/x.nbd'], /--nbd-socket is in a directory that does not exist/],
+    [[...NBD, '/etc/passwd/x.nbd'], /--nbd-socket is not in a directory/],
     [[...NBD, `/tmp/${'x'.repeat(103)}`], /--nbd-socket is too long for a socket, by 1 bytes/],
     [[...NBD, '/etc/passwd'], /--nbd-socket exists and is no socket/],
     [[...NBD, '/tmp'], /--nbd-socket exists and is no socket/],

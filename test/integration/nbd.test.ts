@@ -203,6 +203,7 @@ onKernel('a second signal ends at once, and what was acknowledged is there again
   await until('the stop waits', () => served.errors.includes('serve.device_in_use'))
   served.signal('SIGTERM')
   expect(await served.exited()).toMatchObject({ status: 3 })
+  expect(existsSync(socket)).toBe(false)
   await expect(client.write(0, Buffer.alloc(4096))).rejects.toThrow('the connection has ended')
   await served.start()
   expect(await qemuIo(served.device, 'read -P 3 0 4k')).not.toContain('failed')

@@ -67,6 +67,23 @@ describe('a client that does not read', () => {
     expect(socket.paused).toBe(false)
   })
 
+  test('a long write whose pieces find no room goes on later', () => {
+    const world = new World()
+    const socket = world.client()
+    world.answersAtOnce = false
+    const frame = request({ command: WRITE, payload: Buffer.alloc(512) })
+    socket.feed(Buffer.concat(Array.from({ length: REQUESTS_MAX - 1 }, () => frame)))
+    socket.feed(request({ command: WRITE, cookie: 9n, payload: bytesOf(2 * MIB) }))
+    expect(world.submitted.length).toBe(REQUESTS_MAX)
+    expect(socket.paused).toBe(true)
+    for (let i = 0; i < 3; i++) {
+      world.completeAll()
+      world.settle()
+    }
+    expect(replies(socket.taken()).at(-1)).toMatchObject({ cookie: 9n, error: 0 })
+    expect(world.disk.subarray(0, 2 * MIB).equals(bytesOf(2 * MIB))).toBe(true)
+  })
+
   test('nor reads the handshake: it is cut off', () => {
     const world = new World()
     const socket = world.sockets.connect()
