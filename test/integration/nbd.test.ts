@@ -112,7 +112,16 @@ onKernel('fio verifies over two connections, in write-back, write-through and du
     '--verify_state_save=0',
     '--iodepth=16',
   ]
-  const jobs = ['--name=a', '--bs=4k', '--size=16m', '--name=b', '--offset=32m', '--bs=20k', '--size=20m']
+  const jobs = [
+    '--verify_state_save=0',
+    '--name=a',
+    '--bs=4k',
+    '--size=16m',
+    '--name=b',
+    '--offset=32m',
+    '--bs=20k',
+    '--size=20m',
+  ]
   const written = command('fio', ...words, ...jobs)
   await pause(300)
   await served.must('policy', 'write-through')
