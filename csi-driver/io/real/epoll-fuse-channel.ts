@@ -26,6 +26,8 @@ import { systemSpareCpus } from './spare-cpus.ts'
 
 /** Requests per turn of the event loop; then timers and other descriptors get their turn. */
 const REQUESTS_PER_TURN_MAX = 256
+/** A reader of one block at a time that is always polled for would keep timers and peers waiting for all of these. */
+const POLLED_PER_TURN_MAX = 16
 /** Looks for a second request: so many fruitless ones in a row end them, one that finds some brings back so many. */
 const LOOKS = { max: 16, perHit: 8, probeInterval: 8 }
 
@@ -45,6 +47,7 @@ export class EpollFuseChannel implements FuseChannel {
   private socket: Socket | null = null
   private reading = false
   private ended = false
+  private pollsSoon = false
   private closed = false
 
   /** `buffer` holds maxWriteBytes + 4096 bytes and belongs to the channel from now on. */
@@ -121,15 +124,34 @@ export class EpollFuseChannel implements FuseChannel {
     if (events === null || this.ended) return false
     this.counters.wakeups++
     if (length > 0) this.deliver(events, length)
-    let room = REQUESTS_PER_TURN_MAX - 1
     if (length === 0 || this.looks.worthTrying()) {
-      const found = this.takeWaiting(events, room)
+      const found = this.takeWaiting(events, REQUESTS_PER_TURN_MAX)
       if (found < 0) return false
       this.looks.ended(found > 0)
-      room -= found
     }
-    while (events.onDrained() && room > 0 && this.reading && this.poll(events)) room--
+    this.pollOn(events)
     return this.reading
+  }
+
+  /** Polls as long as it bears fruit; in between everything else that the event loop serves gets its turn. */
+  private pollOn(events: FuseChannelEvents): void {
+    let left = POLLED_PER_TURN_MAX
+    while (events.onDrained() && this.reading && this.poll(events)) {
+      left--
+      if (left > 0) continue
+      events.onDrained()
+      this.pollSoon(events)
+      return
+    }
+  }
+
+  private pollSoon(events: FuseChannelEvents): void {
+    if (this.pollsSoon) return
+    this.pollsSoon = true
+    setImmediate(() => {
+      this.pollsSoon = false
+      if (!this.ended) this.pollOn(events)
+    })
   }
 
   /** Takes what waits in the kernel, `limit` at most; returns how many they were, -1 when the connection has ended. */
