@@ -7,6 +7,9 @@ import { StreamNetwork } from '../io/real/stream-network.ts'
 import { UNIX_PATH_BYTES_MAX } from '../io/network.ts'
 import type { ServePlan } from './serve-settings.ts'
 
+const MAY_BE_WRITTEN_BY_OTHERS = 0o002
+const STICKY = 0o1000
+
 /** The path in the state directory is ours, and its directory is made later. What a killed engine left is no problem. */
 export async function nbdSocketProblems({ settings, nbdSocket }: ServePlan): Promise<SettingProblem[]> {
   if (nbdSocket === null || settings.nbdSocket === null) return []
@@ -22,6 +25,10 @@ async function socketProblem(socket: string): Promise<string | null> {
   const stats = await stat(directory).catch(() => null)
   if (stats === null) return 'is in a directory that does not exist; make it, or give another path'
   if (!stats.isDirectory()) return 'is not in a directory; give another path'
+  // With the sticky bit nobody can put another socket in the place of ours.
+  if ((stats.mode & (STICKY | MAY_BE_WRITTEN_BY_OTHERS)) === MAY_BE_WRITTEN_BY_OTHERS) {
+    return 'is in a directory where everybody can replace it, and so pose as the volume; give another path'
+  }
   const mayWrite = await access(directory, constants.W_OK | constants.X_OK)
     .then(() => true)
     .catch(() => false)

@@ -20,6 +20,7 @@ export class NbdDevice implements VolumeDevice {
   private readonly options: DeviceOptions
   private readonly path: string
   private frontend: NbdFrontend | null = null
+  private stopped: Promise<void> | null = null
 
   constructor(options: DeviceOptions, path: string) {
     this.options = options
@@ -90,7 +91,9 @@ export class NbdDevice implements VolumeDevice {
   stopReading(): Promise<void> {
     const { frontend } = this
     if (frontend === null) return Promise.resolve()
-    return new Promise((resolve) => frontend.stop(resolve))
+    // An upgrade waits for it, and meanwhile another one or a stop may ask again.
+    this.stopped ??= new Promise((resolve) => frontend.stop(resolve))
+    return this.stopped
   }
 
   abort(): Promise<void> {

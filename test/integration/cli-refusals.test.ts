@@ -69,6 +69,13 @@ describe('words', () => {
     await new Promise((resolve) => server.close(resolve))
   })
 
+  test('a socket that everybody could replace', async () => {
+    const directory = harness.path('public')
+    fs.mkdirSync(directory)
+    fs.chmodSync(directory, 0o777)
+    await expectRefusal([...NBD, `${directory}/x.nbd`], /--nbd-socket is in a directory where everybody can replace it/)
+  })
+
   test('a bad volume name, and several mistakes at once', async () => {
     const { status, err } = await harness.forebay('serve', 'Bad_Name', '--dirty-age', 'x', '--cahce', '/c')
     expect(status).toBe(2)

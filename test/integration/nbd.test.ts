@@ -231,6 +231,23 @@ onKernel('upgrade: connections end, and the next engine serves who comes back', 
   await served.stop()
 })
 
+onKernel(
+  'a client that reads no answer holds an upgrade up for a limited time; a second upgrade waits with the first',
+  async () => {
+    const { served, socket } = await serve()
+    const deaf = await NbdClient.open(socket)
+    deaf.askWithoutReading(64)
+    await pause(500)
+    const before = served.enginePid
+    const upgrades = [served.call('upgrade', '--quiesce', '4s'), served.call('upgrade', '--quiesce', '4s')]
+    for (const { status, stderr } of await Promise.all(upgrades))
+      expect([status, stderr]).toEqual([0, expect.anything()])
+    expect(served.enginePid).not.toBe(before)
+    deaf.close()
+    await served.stop()
+  },
+)
+
 onKernel('resize: clients that connect from now on see the new size', async () => {
   const { served, uri, backing } = await serve()
   truncateSync(backing, VOLUME_BYTES + 16 * MIB)

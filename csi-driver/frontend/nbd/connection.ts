@@ -428,7 +428,7 @@ export class NbdConnection implements LocalSocketEvents, RequestOwner {
     const pieceBytes = Math.min(this.payloadLeft, PIECE_BYTES_MAX)
     const count = Math.min(pieceBytes - this.pieceFilled, end - at)
     const isComplete = this.pieceFilled + count === pieceBytes
-    if (isComplete && !this.poolOf().mayTake) return 0
+    if (isComplete && !this.poolOf().mayTakeWrite(pieceBytes)) return 0
     if (this.payloadError !== 0) {
       this.pieceFilled += count
       if (isComplete) this.skipPiece(pieceBytes)
@@ -446,7 +446,7 @@ export class NbdConnection implements LocalSocketEvents, RequestOwner {
   }
 
   private submitPiece(data: Buffer, dataStart: number, length: Bytes): void {
-    const request = this.poolOf().takePlain()
+    const request = this.poolOf().takeWrite(length)
     this.name(request)
     request.offset = this.payloadOffset
     request.length = length

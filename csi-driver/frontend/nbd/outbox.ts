@@ -135,6 +135,8 @@ export class Outbox {
     const { error, command } = request
     const isRead = command === CMD_READ
     if (isRead && request.continued && !this.structured) {
+      // Whatever came now would stand where the client expects the rest of the data.
+      this.blocked = true
       this.events.onBroken(request)
       return
     }

@@ -22,6 +22,8 @@ export const PIECE_BYTES_MAX: Bytes = MIB
  * (PARKED_REQUESTS_MAX).
  */
 export const REQUESTS_MAX = 240
+/** Payload of WRITEs of one connection that are not answered: the engine keeps a copy of what has to wait. */
+export const PAYLOAD_BYTES_WAITING_MAX: Bytes = 16 * MIB
 
 /** Buffer sizes and how many of each there may be: 8.4 MiB in all, of which untouched pages cost nothing. */
 const READ_CLASSES: readonly { readonly dataBytes: Bytes; readonly limit: number }[] = [
@@ -67,6 +69,8 @@ export class NbdRequest implements Request {
   restBytes = 0
   continued = false
   longWrite: LongWrite | null = null
+  /** WRITE: what counts against PAYLOAD_BYTES_WAITING_MAX. */
+  payloadBytes: Bytes = 0
   /** Submitted and not completed. */
   outstanding = false
   /** Where it goes when it is free. */
@@ -99,6 +103,8 @@ export class RequestPool {
   owner: RequestOwner | null = null
   /** Requests taken and not given back. */
   inUse = 0
+  /** Payload of those. */
+  private payloadBytes: Bytes = 0
   private readonly memory: AlignedMemory
   private readonly classes: readonly ReadClass[]
   private readonly plainFree: NbdRequest[] = []
@@ -110,6 +116,11 @@ export class RequestPool {
 
   get mayTake(): boolean {
     return this.inUse < REQUESTS_MAX
+  }
+
+  /** Whether a WRITE of `length` bytes (at most PIECE_BYTES_MAX) may be taken. */
+  mayTakeWrite(length: Bytes): boolean {
+    return this.mayTake && this.payloadBytes + length <= PAYLOAD_BYTES_WAITING_MAX
   }
 
   /** A request with room for `length` bytes (at most PIECE_BYTES_MAX) of data; null: not now. */
@@ -132,8 +143,19 @@ export class RequestPool {
     return this.plainFree.pop() ?? new NbdRequest(this, this.plainFree, NO_DATA, 0)
   }
 
+  /** A request for `length` bytes of payload. `mayTakeWrite` must hold. */
+  takeWrite(length: Bytes): NbdRequest {
+    assert(this.mayTakeWrite(length), 'there is room for the payload')
+    const request = this.takePlain()
+    request.payloadBytes = length
+    this.payloadBytes += length
+    return request
+  }
+
   giveBack(request: NbdRequest): void {
     this.inUse--
+    this.payloadBytes -= request.payloadBytes
+    request.payloadBytes = 0
     request.error = 0
     request.restBytes = 0
     request.continued = false

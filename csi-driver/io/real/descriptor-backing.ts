@@ -10,6 +10,14 @@ import { DescriptorTransfers } from './descriptor-transfers.ts'
 import { toIoError } from './errno.ts'
 import { zeroRanges } from './zero-ranges.ts'
 
+/** Children that zero ranges at once. What comes meanwhile waits, and the next child takes all of it together. */
+export const ZERO_CHILDREN_MAX = 4
+
+interface ZeroCall {
+  readonly ranges: readonly ByteRange[]
+  readonly done: IoDone
+}
+
 export interface DescriptorBackingParts {
   /** Taken over: closed by `close`. */
   readonly fd: number
@@ -32,6 +40,8 @@ export class DescriptorBacking implements BackingStorage {
   private readonly processes: Processes
   private readonly readSize: () => Promise<Bytes>
   private size: Bytes
+  private zeroChildren = 0
+  private zerosWaiting: ZeroCall[] = []
 
   constructor(parts: DescriptorBackingParts) {
     this.name = parts.name
@@ -68,10 +78,35 @@ export class DescriptorBacking implements BackingStorage {
       return
     }
     this.transfers.hold()
-    void zeroRanges(this.processes, this, ranges).then((error) => {
+    this.zerosWaiting.push({ ranges, done })
+    if (this.zeroChildren < ZERO_CHILDREN_MAX) void this.zeroWaiting()
+  }
+
+  private async zeroWaiting(): Promise<void> {
+    this.zeroChildren++
+    while (this.zerosWaiting.length > 0) {
+      const calls = this.zerosWaiting
+      this.zerosWaiting = []
+      // oxlint-disable-next-line eslint/no-await-in-loop -- what waits meanwhile goes together
+      await this.zeroTogether(calls)
+    }
+    this.zeroChildren--
+  }
+
+  private async zeroTogether(calls: readonly ZeroCall[]): Promise<void> {
+    const together = await zeroRanges(
+      this.processes,
+      this,
+      calls.flatMap(({ ranges }) => ranges),
+    )
+    for (const { ranges, done } of calls) {
+      // Who asked for the range that failed shows when each is tried by itself; to zero twice does no harm.
+      const isShared = together !== null && calls.length > 1
+      // oxlint-disable-next-line eslint/no-await-in-loop -- one child at a time
+      const error = isShared ? await zeroRanges(this.processes, this, ranges) : together
       this.transfers.release()
       done(error)
-    })
+    }
   }
 
   flush(done: IoDone): void {

@@ -1,6 +1,6 @@
 // A client of an NBD export in the test itself: one request at a time, and it knows exactly what was acknowledged.
 import { connect, type Socket } from 'node:net'
-import { CLIENT_FLAGS, go, request, WRITE } from '../../unit/csi-driver/frontend/nbd/nbd-frames.ts'
+import { CLIENT_FLAGS, go, READ, request, WRITE } from '../../unit/csi-driver/frontend/nbd/nbd-frames.ts'
 
 const GREETING_BYTES = 18
 const OPTION_REPLY_BYTES = 20
@@ -44,6 +44,13 @@ export class NbdClient {
     this.socket.write(request({ command: WRITE, offset: BigInt(offset), payload: data }))
     const reply = await this.take(REPLY_BYTES)
     if (reply.readUInt32BE(4) !== 0) throw new Error(`error ${reply.readUInt32BE(4)}`)
+  }
+
+  /** Asks for 1 MiB so many times, and takes none of it. */
+  askWithoutReading(count: number): void {
+    this.socket.pause()
+    const frame = request({ command: READ, length: 1 << 20 })
+    this.socket.write(Buffer.concat(Array.from({ length: count }, () => frame)))
   }
 
   close(): void {

@@ -1,7 +1,7 @@
 // Proves how connections live and end: clients that do not read their answers, limits of requests, clients and time, stop
 // and abort, and the rule for stalled requests.
 import { CONNECTIONS_MAX, SOCKETS_MAX } from '../../../../../csi-driver/frontend/nbd/nbd-frontend.ts'
-import { REQUESTS_MAX } from '../../../../../csi-driver/frontend/nbd/request-pool.ts'
+import { PAYLOAD_BYTES_WAITING_MAX, REQUESTS_MAX } from '../../../../../csi-driver/frontend/nbd/request-pool.ts'
 import type { FakeSocket } from './fake-sockets.ts'
 import { CLIENT_FLAGS, DISC, go, optionReplies, READ, replies, request, WRITE } from './nbd-frames.ts'
 import { World } from './nbd-world.ts'
@@ -82,6 +82,25 @@ describe('a client that does not read', () => {
     }
     expect(replies(socket.taken()).at(-1)).toMatchObject({ cookie: 9n, error: 0 })
     expect(world.disk.subarray(0, 2 * MIB).equals(bytesOf(2 * MIB))).toBe(true)
+  })
+
+  test('so is the payload that the engine may have to keep, and all of it arrives', () => {
+    const world = new World()
+    const socket = world.client()
+    world.answersAtOnce = false
+    const frame = (i: number): Buffer =>
+      request({ command: WRITE, cookie: BigInt(i), payload: Buffer.alloc(2 * MIB, i + 1) })
+    socket.feed(Buffer.concat(Array.from({ length: 20 }, (_, i) => frame(i))))
+    const waiting = world.submitted.reduce((sum, { length }) => sum + length, 0)
+    expect(waiting).toBe(PAYLOAD_BYTES_WAITING_MAX)
+    expect(socket.paused).toBe(true)
+    for (let i = 0; i < 20 && world.submitted.length > 0; i++) {
+      world.completeAll()
+      world.settle()
+    }
+    expect(replies(socket.taken()).map(({ error }) => error)).toEqual(Array.from({ length: 20 }, () => 0))
+    expect(world.disk[2 * MIB - 1]).toBe(20)
+    expect(socket.paused).toBe(false)
   })
 
   test('nor reads the handshake: it is cut off', () => {

@@ -106,6 +106,23 @@ describe('simple replies', () => {
     expect(socket.destroyed).toBe(true)
   })
 
+  test('nothing is written behind what a long read got before it failed', () => {
+    const world = new World()
+    const socket = world.client()
+    world.answersAtOnce = false
+    socket.feed(request({ command: READ, cookie: 1n, length: 2 * MIB }))
+    world.complete()
+    world.settle()
+    const [rest] = world.submitted
+    world.complete(5, rest)
+    // Takes the same request out of the pool, and its answer would stand where the client expects the rest.
+    world.answersAtOnce = true
+    socket.feed(request({ command: READ, cookie: 2n, length: MIB }))
+    world.settle()
+    expect(socket.taken().length).toBe(16 + MIB)
+    expect(socket.destroyed).toBe(true)
+  })
+
   test('one that fails at once is an error like any other', () => {
     const world = new World()
     const socket = world.client()
