@@ -1,18 +1,14 @@
-// Requests of one connection, pooled. A READ carries a buffer of its own:
-//
-//     page 0                          page 1 …                      last page
-//     … unused … | header of reply    | data, up to `dataBytes`      | may be scribbled on by the engine
-//
-// so that a long reply is one write(2) without a copy. The other kinds need none: the payload of a WRITE stays where it
-// was received while `submit` runs. A class of buffers that is empty borrows from the next larger one. Each connection
-// has a pool, so that a client which does not read its answers keeps only its own requests from going on; the front end
-// hands the pool to another connection when every request of this one is back.
+// Requests of one connection, pooled. A READ carries a buffer of its own (frontend/read-requests.ts). The other kinds need
+// none: the payload of a WRITE stays where it was received while `submit` runs. Each connection has a pool, so that a client
+// which does not read its answers keeps only its own requests from going on; the front end hands the pool to another
+// connection when every request of this one is back.
 import { assert } from '../../../base/assert.ts'
 import type { Bytes } from '../../../base/units.ts'
-import { BLOCK_BYTES, KIB, MIB } from '../../../base/units.ts'
+import { KIB, MIB } from '../../../base/units.ts'
 import type { Request, RequestKind, RequestResult } from '../../engine/request.ts'
 import { REQUEST_READ } from '../../engine/request.ts'
 import type { AlignedMemory } from '../../io/storage.ts'
+import { type ReadClass, ReadRequests } from '../read-requests.ts'
 import { CMD_READ } from './abi.ts'
 
 /** Longest piece that the engine takes at once (RECORD_PAYLOAD_BYTES_MAX); longer requests are cut. */
@@ -26,7 +22,7 @@ export const REQUESTS_MAX = 240
 export const PAYLOAD_BYTES_WAITING_MAX: Bytes = 16 * MIB
 
 /** Buffer sizes and how many of each there may be: 8.4 MiB in all, of which untouched pages cost nothing. */
-const READ_CLASSES: readonly { readonly dataBytes: Bytes; readonly limit: number }[] = [
+const READ_CLASSES: readonly ReadClass[] = [
   { dataBytes: 4 * KIB, limit: 128 },
   { dataBytes: 16 * KIB, limit: 32 },
   { dataBytes: 128 * KIB, limit: 16 },
@@ -91,13 +87,6 @@ export class NbdRequest implements Request {
   }
 }
 
-interface ReadClass {
-  readonly dataBytes: Bytes
-  readonly limit: number
-  readonly free: NbdRequest[]
-  made: number
-}
-
 export class RequestPool {
   /** The connection that uses it now. */
   owner: RequestOwner | null = null
@@ -105,13 +94,15 @@ export class RequestPool {
   inUse = 0
   /** Payload of those. */
   private payloadBytes: Bytes = 0
-  private readonly memory: AlignedMemory
-  private readonly classes: readonly ReadClass[]
+  private readonly reads: ReadRequests<NbdRequest>
   private readonly plainFree: NbdRequest[] = []
 
   constructor(memory: AlignedMemory) {
-    this.memory = memory
-    this.classes = READ_CLASSES.map(({ dataBytes, limit }) => ({ dataBytes, limit, free: [], made: 0 }))
+    this.reads = new ReadRequests({
+      classes: READ_CLASSES,
+      memory,
+      make: (home, data, dataStart) => new NbdRequest(this, home, data, dataStart),
+    })
   }
 
   get mayTake(): boolean {
@@ -125,15 +116,9 @@ export class RequestPool {
 
   /** A request with room for `length` bytes (at most PIECE_BYTES_MAX) of data; null: not now. */
   takeRead(length: Bytes): NbdRequest | null {
-    if (this.inUse >= REQUESTS_MAX) return null
-    for (const readClass of this.classes) {
-      if (length > readClass.dataBytes) continue
-      const request = readClass.free.pop() ?? this.makeRead(readClass)
-      if (request === null) continue
-      this.inUse++
-      return request
-    }
-    return null
+    const request = this.mayTake ? this.reads.take(length) : null
+    if (request !== null) this.inUse++
+    return request
   }
 
   /** A request without a buffer. `mayTake` must hold. */
@@ -161,12 +146,5 @@ export class RequestPool {
     request.continued = false
     request.longWrite = null
     request.home.push(request)
-  }
-
-  private makeRead(readClass: ReadClass): NbdRequest | null {
-    if (readClass.made === readClass.limit) return null
-    readClass.made++
-    const data = this.memory.allocate(BLOCK_BYTES + readClass.dataBytes + BLOCK_BYTES)
-    return new NbdRequest(this, readClass.free, data, BLOCK_BYTES)
   }
 }
