@@ -11,9 +11,9 @@ test('an empty queue is told after a pause that hid it', async () => {
   let channel: EpollFuseChannel | null = null
   try {
     const path = join(folder, 'fifo')
-    execFileSync('mkfifo', [path])
+    execFileSync('/bin/sh', ['-c', 'mkfifo "$1"', 'sh', path])
     const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
-    channel = new EpollFuseChannel(fd, Buffer.alloc(8192), { maxWriteBytes: 4096, busyPollMicros: 0 })
+    channel = new EpollFuseChannel(fd, Buffer.alloc(8192), { kind: 'epoll', maxWriteBytes: 4096, busyPollMicros: 0 })
     const seen: string[] = []
     writeSync(fd, Buffer.alloc(40))
     channel.start({
