@@ -323,7 +323,7 @@ export class Generation {
     }
     this.throwIfOver()
     const again = new RunCursor()
-    const entries = written.concat(this.takeWritten())
+    const entries = mergedPairs(written.concat(this.takeWritten()))
     for (let i = 0; i < entries.length; i += 2) {
       const first = entries[i] as number
       const count = (entries[i + 1] as number) - first
@@ -377,6 +377,23 @@ export class Generation {
     const timer = this.core.ports.timers.after(delayMs, end)
     this.pauses.add(end)
   }
+}
+
+/**
+ * The fragments of all pairs first, end, each once. The runs of a block with holes all name the whole block: written again
+ * for each of them, it would come back as so many times as many pairs, after every failed flush.
+ */
+function mergedPairs(pairs: readonly number[]): number[] {
+  const firsts = Array.from({ length: pairs.length / 2 }, (_, i) => i * 2)
+  firsts.sort((left, right) => (pairs[left] as number) - (pairs[right] as number))
+  const merged: number[] = []
+  for (const i of firsts) {
+    const [first, end] = [pairs[i] as number, pairs[i + 1] as number]
+    const behind = merged.at(-1) ?? -1
+    if (first > behind) merged.push(first, end)
+    else merged[merged.length - 1] = Math.max(behind, end)
+  }
+  return merged
 }
 
 /** A callback call as a promise of its error. */

@@ -91,9 +91,12 @@ export class EpollFuseChannel implements FuseChannel {
   resume(): void {
     if (this.ended || this.reading) return
     this.reading = true
-    // Whoever paused may have missed that the queue was empty.
     this.looks.reset()
     this.socket?.resume()
+    // Whoever paused may have missed that the queue is empty, and no request may ever come that brings another look.
+    process.nextTick(() => {
+      if (this.reading) this.drain(0)
+    })
   }
 
   get blockedReads(): number {

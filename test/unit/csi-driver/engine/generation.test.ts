@@ -150,6 +150,16 @@ describe('failing backing', () => {
     expect(volume.status()).toMatchObject({ dirtyBytes: 0, dirtyZeroedBytes: 0, logUsedBytes: 0 })
   })
 
+  test('flush after flush that fails makes the same few writes again, also of blocks with holes', async () => {
+    const machine = new TestMachine()
+    const volume = await machine.open()
+    for (const sector of [0, 2, 4, 6]) await ask(volume, aWrite(sector * 512, 0x11 + sector, 512))
+    machine.backing.fail('flush', 5)
+    await during(machine.time, volume.drain())
+    expect(machine.backing.count('write')).toBe(4 * 6)
+    expect(volume.status()).toMatchObject({ dirtyBytes: 0, logUsedBytes: 0 })
+  })
+
   test('a full backing keeps data dirty and says so', async () => {
     const machine = new TestMachine()
     const volume = await machine.open()
