@@ -11,7 +11,7 @@ export const AVERAGED_CALLS = 32
 /** Below this part of the limit synchronous calls come back, so that a device at the edge does not flap. */
 const RETURN_SHARE = 0.8
 /** No call counts for more than so many times the limit: one outlier is not a slow device. */
-const OUTLIER_FACTOR = 8
+const OUTLIER_FACTOR = 16
 /** One call that takes so many times the limit ends synchronous calls at once: the device hangs. */
 const HANG_FACTOR = 40
 

@@ -28,6 +28,12 @@ test.each([
   expect(guard.allowsSync).toBe(true)
 })
 
+test('a device that takes long in every tenth call is not', () => {
+  const guard = new LatencyGuard(LIMIT)
+  feed(guard, Array.from({ length: 2000 }, (_, call) => (call % 10 === 0 ? 19 : 0.1)))
+  expect(guard.allowsSync).toBe(false)
+})
+
 test('a device that turns slow is left after a few dozen milliseconds in all, and comes back when it is calm', () => {
   const guard = new LatencyGuard(LIMIT)
   feed(guard, calls(200, 0.15))
