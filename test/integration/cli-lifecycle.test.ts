@@ -125,7 +125,10 @@ test('stop names who has the device, serves on until it is released, then ends c
   fs.writeFileSync(`${mount}/file`, 'still served')
   await must('sync', `${mount}/file`)
   await must('umount', mount)
-  expect(await stopping.ended).toMatchObject({ status: 0, out: `stopped volume=${harness.volume}\n` })
+  const stopped = await stopping.ended
+  // Says why, should it have failed.
+  expect(stopped.err).not.toContain('CACHE_')
+  expect(stopped).toMatchObject({ status: 0, out: `stopped volume=${harness.volume}\n` })
   expect((await served.ended).status).toBe(0)
   expect(fs.existsSync(device())).toBe(false)
   expect(await harness.status()).toMatchObject({ state: 'stopped', dirtyBytes: 0, device: null })

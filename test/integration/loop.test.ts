@@ -2,6 +2,7 @@
 // device is given away, also when everything of ours was killed; who holds a device is named; nothing is left over.
 import fs from 'node:fs'
 import path from 'node:path'
+import { systemFiles } from '../../csi-driver/io/real/small-files.ts'
 import { command, describeOnKernel, RamDevice } from './ram-device-harness.ts'
 
 let device: RamDevice
@@ -51,6 +52,24 @@ describeOnKernel('a loop device', () => {
     expect(fs.existsSync(`/dev/forebay/${device.volume}`)).toBe(false)
     expect(fs.existsSync(path.join(device.runDirectory, 'attach.json'))).toBe(false)
     expect(await settingsOfNextUser(loop)).toEqual({ writeCache: 'write back', strictLimit: '0', dirtyLimited: false })
+  })
+
+  test('one that goes away while it is asked for what is behind it is gone, and no error', async () => {
+    device = new RamDevice('epoll')
+    await device.start()
+    const file = path.join(device.directory, 'plain')
+    fs.writeFileSync(file, Buffer.alloc(1 << 20))
+    const loop = (await command('losetup', '--find')).trim()
+    const ask = (): Promise<string | null> => systemFiles.read(`/sys/block/${path.basename(loop)}/loop/backing_file`)
+    for (let i = 0; i < 20; i++) {
+      await command('losetup', loop, file)
+      let isGone = false
+      const detached = command('losetup', '-d', loop).then(() => (isGone = true))
+      // Many at once, so that some have opened the attribute when the kernel takes it away.
+      while (!isGone) await Promise.all(Array.from({ length: 8 }, ask))
+      await detached
+      expect(await ask()).toBeNull()
+    }
   })
 
   test('after everything was killed the clean-up does the same', async () => {

@@ -1,10 +1,12 @@
-// SmallFiles over fs.promises. A read of /proc meets processes that end meanwhile: what is gone reads as null or empty.
+// SmallFiles over fs.promises. A read of /proc meets processes that end meanwhile, one of /sys devices that go away: what is
+// gone reads as null or empty.
 import { promises as fs } from 'node:fs'
 import { dirname } from 'node:path'
 import type { SmallFiles } from '../files.ts'
 import { errnoName, toIoError } from './errno.ts'
 
-const GONE = new Set(['ENOENT', 'ENOTDIR', 'ESRCH'])
+// ENODEV: an attribute of sysfs whose device went away between open and read (kernfs_fop_read_iter, fs/kernfs/file.c).
+const GONE = new Set(['ENOENT', 'ENOTDIR', 'ESRCH', 'ENODEV'])
 const UNREADABLE_LINK = new Set([...GONE, 'EINVAL', 'EACCES', 'EPERM'])
 
 async function unless<T>(tolerated: ReadonlySet<string>, path: string, act: () => Promise<T>): Promise<T | null> {
