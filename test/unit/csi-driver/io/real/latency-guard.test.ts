@@ -30,7 +30,10 @@ test.each([
 
 test('a device that takes long in every tenth call is not', () => {
   const guard = new LatencyGuard(LIMIT)
-  feed(guard, Array.from({ length: 2000 }, (_, call) => (call % 10 === 0 ? 19 : 0.1)))
+  feed(
+    guard,
+    Array.from({ length: 2000 }, (_, call) => (call % 10 === 0 ? 19 : 0.1)),
+  )
   expect(guard.allowsSync).toBe(false)
 })
 
