@@ -34,6 +34,11 @@ export interface ByteStream {
   start(handlers: StreamHandlers): void
   /** Queues bytes; they must not change until sent. False: wait for `drain` (the bytes are accepted all the same). */
   write(bytes: Buffer): boolean
+  /**
+   * Hands what was written to the system now. Without it that happens when the present callback has ended, so that the
+   * parts of a frame go together: too late for who is about to wait for a disk on this thread.
+   */
+  push(): void
   /** Stops and resumes `data`, so that the other side is slowed down. */
   pause(): void
   resume(): void

@@ -272,6 +272,8 @@ export class End implements PeerStream {
     return !this.full
   }
 
+  push(): void {}
+
   pause(): void {
     this.paused = true
   }

@@ -173,6 +173,10 @@ class FaultyStream implements ByteStream {
     return accepted
   }
 
+  push(): void {
+    this.stream.push()
+  }
+
   pause(): void {
     this.stream.pause()
   }

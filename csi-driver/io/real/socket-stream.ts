@@ -67,6 +67,10 @@ export class SocketStream implements ByteStream {
     return !this.full
   }
 
+  push(): void {
+    if (this.gathering) this.socket.uncork()
+  }
+
   /** What is written until the present callback ends goes out together: a frame comes in several parts. */
   private gather(): void {
     if (this.gathering) return

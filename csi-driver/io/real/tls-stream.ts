@@ -46,6 +46,10 @@ export class TlsStream implements PeerStream {
     return this.stream.write(bytes)
   }
 
+  push(): void {
+    this.stream.push()
+  }
+
   pause(): void {
     this.stream.pause()
   }

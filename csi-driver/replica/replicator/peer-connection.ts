@@ -94,9 +94,13 @@ export class PeerConnection {
     this.write(encodeMessage(message, this.nextMark()))
   }
 
-  /** Sends an APPEND by reference: the envelope is not filled again until it is answered or the connection is over. */
+  /**
+   * Sends an APPEND by reference: the envelope is not filled again until it is answered or the connection is over. It leaves
+   * at once, for the write of the own log that follows may keep the thread: both disks work at the same time.
+   */
   sendFlight(envelope: EnvelopeBuffer): void {
     this.write(envelope.append(this.nextMark()))
+    this.stream?.push()
   }
 
   /** The same for an envelope that stands in memory. */

@@ -58,6 +58,8 @@ class PipeEnd implements PeerStream {
     }
   }
 
+  push(): void {}
+
   pause(): void {
     this.paused = true
   }

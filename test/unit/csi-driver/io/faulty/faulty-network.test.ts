@@ -23,6 +23,8 @@ class End implements ByteStream {
     if (!this.closed) this.other?.handlers?.data(bytes)
     return true
   }
+  push(): void {}
+
   pause(): void {}
   resume(): void {}
   end(): void {

@@ -183,3 +183,20 @@ test('destroy reaches the other side', async () => {
   expect(await ending.closed).toBeNull()
   await server.ended
 })
+
+test('parts of a frame leave together when the callback ends, or at once when they are pushed', async () => {
+  const address = unix()
+  const reader = record()
+  await listen(address, (stream) => stream.start(reader.handlers))
+  const client = await connect(address)
+  client.start({ data() {}, closed() {} })
+  client.write(Buffer.from('head'))
+  client.write(Buffer.from('body'))
+  expect(client.pendingBytes).toBe(8)
+  client.push()
+  expect(client.pendingBytes).toBe(0)
+  client.write(Buffer.from(' and more'))
+  client.end()
+  await reader.ended
+  expect(reader.bytes().toString()).toBe('headbody and more')
+})

@@ -74,6 +74,8 @@ export class TestStream implements PeerStream {
     return !this.full
   }
 
+  push(): void {}
+
   pause(): void {
     this.isPaused = true
   }
