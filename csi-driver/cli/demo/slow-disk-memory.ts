@@ -3,7 +3,7 @@
 // late. On command it fails, is full, or hangs. Nothing here knows FUSE or loop devices.
 import type { Clock, Timers } from '../../../base/clock.ts'
 import type { Bytes } from '../../../base/units.ts'
-import type { Request, RequestResult } from '../../engine/request.ts'
+import type { Request, RequestResult, RequestSink } from '../../engine/request.ts'
 import {
   REQUEST_FLUSH,
   REQUEST_OK,
@@ -12,7 +12,6 @@ import {
   REQUEST_ZERO,
   type RequestKind,
 } from '../../engine/request.ts'
-import type { RequestSink } from '../../engine/request.ts'
 
 export const SLOW_DISK_IN_FLIGHT_MAX = 32
 /** Memory is cleared in pieces of this size, and only those that something was written to. */

@@ -70,6 +70,7 @@ import {
   WRITE_PAYLOAD,
   WRITE_SIZE,
 } from './abi.ts'
+import { type FrontendCounters, newFrontendCounters } from '../frontend-counters.ts'
 import { answerMetadata } from './metadata.ts'
 import type { FuseSession } from './negotiate.ts'
 import { negotiate, TRANSFER_BYTES_MAX } from './negotiate.ts'
@@ -113,36 +114,12 @@ export interface FuseFrontendOptions {
   readonly maskResend?: boolean
 }
 
-/** Plain numbers that only grow, except `inFlight`. */
-export interface FuseCounters {
-  reads: number
-  readBytes: Bytes
-  writes: number
-  writtenBytes: Bytes
-  zeroes: number
-  flushes: number
-  /** Requests answered with an error, by the engine or for being malformed. */
-  failed: number
-  /** Times that reading stopped because the pool was exhausted. */
-  pauses: number
-  /** Submitted to the engine and not completed. */
-  inFlight: number
+export interface FuseCounters extends FrontendCounters {
   resent: number
 }
 
 export class FuseFrontend implements FuseChannelEvents {
-  readonly counters: FuseCounters = {
-    reads: 0,
-    readBytes: 0,
-    writes: 0,
-    writtenBytes: 0,
-    zeroes: 0,
-    flushes: 0,
-    failed: 0,
-    pauses: 0,
-    inFlight: 0,
-    resent: 0,
-  }
+  readonly counters: FuseCounters = { ...newFrontendCounters(), resent: 0 }
   private readonly options: FuseFrontendOptions
   private readonly channel: FuseChannel
   private readonly sink: RequestSink

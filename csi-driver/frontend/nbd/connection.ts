@@ -31,32 +31,18 @@ import {
   PAYLOAD_BYTES_MAX,
   REQUEST_HEADER_BYTES,
 } from './abi.ts'
+import type { FrontendCounters } from '../frontend-counters.ts'
 import { Negotiation, type NbdExport } from './negotiation.ts'
 import { Outbox } from './outbox.ts'
 import { RequestHeader } from './request-header.ts'
 import type { LongWrite, NbdRequest, RequestOwner, RequestPool } from './request-pool.ts'
 import { PIECE_BYTES_MAX } from './request-pool.ts'
 
-export interface NbdCounters {
-  reads: number
-  readBytes: Bytes
-  writes: number
-  writtenBytes: Bytes
-  zeroes: number
-  flushes: number
-  /** Requests answered with an error, by the engine or for being malformed. */
-  failed: number
-  /** Times that a connection stopped taking requests in. */
-  pauses: number
-  /** Submitted to the engine and not completed. */
-  inFlight: number
-}
-
 /** The front end, as a connection sees it. */
 export interface ConnectionHost {
   readonly sink: RequestSink
   readonly sectorBytes: Bytes
-  readonly counters: NbdCounters
+  readonly counters: FrontendCounters
   offered(): NbdExport
   /** Why no further client may begin; null: it may. */
   refusal(): string | null

@@ -9,7 +9,8 @@ import type { Bytes, Ms } from '../../../base/units.ts'
 import type { RequestSink } from '../../engine/request.ts'
 import type { LocalListener, LocalSocket, LocalSockets } from '../../io/local-sockets.ts'
 import type { AlignedMemory } from '../../io/storage.ts'
-import type { ConnectionHost, NbdCounters } from './connection.ts'
+import { newFrontendCounters } from '../frontend-counters.ts'
+import type { ConnectionHost } from './connection.ts'
 import { NbdConnection } from './connection.ts'
 import type { NbdExport } from './negotiation.ts'
 import { RequestPool } from './request-pool.ts'
@@ -34,17 +35,7 @@ export interface NbdFrontendOptions {
 export class NbdFrontend implements ConnectionHost {
   readonly sink: RequestSink
   readonly sectorBytes: Bytes
-  readonly counters: NbdCounters = {
-    reads: 0,
-    readBytes: 0,
-    writes: 0,
-    writtenBytes: 0,
-    zeroes: 0,
-    flushes: 0,
-    failed: 0,
-    pauses: 0,
-    inFlight: 0,
-  }
+  readonly counters = newFrontendCounters()
   private readonly options: NbdFrontendOptions
   private listener: LocalListener | null = null
   /** In their handshake, with the time limit of each. */

@@ -19,33 +19,14 @@ export class StreamNetwork implements Network {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) => {
       onStream(new SocketStream(socket, `${printNetworkAddress(address)} client`))
     })
-    const failed = (error: unknown): void =>
-      done(toIoError(error, `listen failed address=${printNetworkAddress(address)}`), null)
-    const listening = (): void => {
-      server.removeAllListeners('error')
-      // Accepting failed (too many descriptors): the client sees a reset, the server goes on.
-      server.on('error', () => {})
-      done(null, new ServerListener(server, address))
-    }
     const start = (): void => {
-      if (address.kind === 'unix') server.listen(address.path, listening)
-      else server.listen(address.port, address.host, listening)
+      if (address.kind === 'unix') server.listen(address.path)
+      else server.listen(address.port, address.host)
     }
-    server.once('error', (error) => {
-      if (address.kind !== 'unix' || errnoName(error) !== 'EADDRINUSE') {
-        failed(error)
-        return
-      }
-      replaceDeadSocket(address.path, (replaced) => {
-        if (!replaced) {
-          failed(error)
-          return
-        }
-        server.once('error', failed)
-        start()
-      })
+    listenOn(server, start, address.kind === 'unix' ? address.path : null, (error) => {
+      if (error === null) done(null, new ServerListener(server, address))
+      else done(toIoError(error, `listen failed address=${printNetworkAddress(address)}`), null)
     })
-    start()
   }
 
   connect(address: NetworkAddress, done: (error: IoError | null, stream: ByteStream | null) => void): void {
@@ -65,8 +46,36 @@ export class StreamNetwork implements Network {
   }
 }
 
+/**
+ * Lets a server listen by calling `start`, once more where the file of a unix socket (`path`; null: it is none) is left over
+ * from a dead process. `done` runs once, with what the system refused it for.
+ */
+export function listenOn(server: Server, start: () => void, path: string | null, done: (error: unknown) => void): void {
+  server.once('listening', () => {
+    server.removeAllListeners('error')
+    // Accepting failed (too many descriptors): the client sees a reset, the server goes on.
+    server.on('error', () => {})
+    done(null)
+  })
+  server.once('error', (error) => {
+    if (path === null || errnoName(error) !== 'EADDRINUSE') {
+      done(error)
+      return
+    }
+    replaceDeadSocket(path, (replaced) => {
+      if (!replaced) {
+        done(error)
+        return
+      }
+      server.once('error', done)
+      start()
+    })
+  })
+  start()
+}
+
 /** A socket file that nobody accepts on is left over from a dead process and is removed. */
-export function replaceDeadSocket(path: string, done: (replaced: boolean) => void): void {
+function replaceDeadSocket(path: string, done: (replaced: boolean) => void): void {
   const probe = openSocket({ path })
   probe.once('connect', () => {
     probe.destroy()

@@ -10,7 +10,7 @@ import type { IoError } from '../../../base/errors.ts'
 import { KIB, type Bytes } from '../../../base/units.ts'
 import type { LocalListener, LocalSocket, LocalSocketEvents, LocalSockets } from '../local-sockets.ts'
 import { errnoName, toIoError } from './errno.ts'
-import { replaceDeadSocket } from './stream-network.ts'
+import { listenOn } from './stream-network.ts'
 
 /** More than the kernel keeps for one unix socket (net.core.wmem_default), so that one read takes all there is. */
 const READ_BUFFER_BYTES: Bytes = 256 * KIB
@@ -33,22 +33,15 @@ export class UnixSockets implements LocalSockets {
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (accepted) =>
       onSocket(new UnixSocket(takeHandle(accepted), this.buffer)),
     )
-    const failed = (error: unknown): void => done(toIoError(error, `cannot listen path=${path}`), null)
-    const listening = (): void => {
-      server.removeAllListeners('error')
-      // Accepting failed (too many descriptors): the client sees a reset, the server goes on.
-      server.on('error', () => {})
-      done(null, new UnixListener(server))
-    }
-    server.once('error', (error) => {
-      if (errnoName(error) !== 'EADDRINUSE') return failed(error)
-      replaceDeadSocket(path, (replaced) => {
-        if (!replaced) return failed(error)
-        server.once('error', failed)
-        listenPrivately(server, path, listening)
-      })
-    })
-    listenPrivately(server, path, listening)
+    listenOn(
+      server,
+      () => listenPrivately(server, path),
+      path,
+      (error) => {
+        if (error === null) done(null, new UnixListener(server))
+        else done(toIoError(error, `cannot listen path=${path}`), null)
+      },
+    )
   }
 
   afterInput(callback: () => void): void {
@@ -57,10 +50,10 @@ export class UnixSockets implements LocalSockets {
 }
 
 /** The file is made inside the call, so that it never exists with wider permissions. */
-function listenPrivately(server: Server, path: string, listening: () => void): void {
+function listenPrivately(server: Server, path: string): void {
   const umask = process.umask(OWNER_ONLY_UMASK)
   try {
-    server.listen(path, listening)
+    server.listen(path)
   } finally {
     process.umask(umask)
   }
