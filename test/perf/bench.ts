@@ -18,7 +18,7 @@ import { measurePgbench } from './pgbench.ts'
 import { measureReady } from './ready.ts'
 import { joined, median, type PartResult, type Results, type Row } from './report.ts'
 import { measureRounds } from './rounds.ts'
-import { Scaffold } from './scaffold.ts'
+import { runMeasurement, type Scaffold } from './scaffold.ts'
 import { SCALE } from './scale.ts'
 import { measureTakeover } from './takeover.ts'
 import { ALL_TARGETS } from './targets.ts'
@@ -115,12 +115,4 @@ function roundedFigure(_key: string, value: unknown): unknown {
   return typeof value === 'number' ? Math.round(value * 1000) / 1000 : value
 }
 
-const scaffold = new Scaffold()
-try {
-  await bench(scaffold)
-} catch (error) {
-  process.exitCode = scaffold.signal.aborted ? 130 : 1
-  say(error instanceof Error ? error.message : String(error))
-} finally {
-  if (!(await scaffold.takeDown())) process.exitCode = 1
-}
+await runMeasurement(bench, say)

@@ -129,3 +129,22 @@ export class Scaffold {
     return device
   }
 }
+
+/**
+ * A program that measures, from beginning to end: whatever way `measure` ends, everything is taken down, and the exit status
+ * says how it went (130: by Ctrl-C). `say` is told what went wrong.
+ */
+export async function runMeasurement(
+  measure: (scaffold: Scaffold) => Promise<void>,
+  say: (text: string) => void,
+): Promise<void> {
+  const scaffold = new Scaffold()
+  try {
+    await measure(scaffold)
+  } catch (error) {
+    process.exitCode = scaffold.signal.aborted ? 130 : 1
+    say(error instanceof Error ? error.message : String(error))
+  } finally {
+    if (!(await scaffold.takeDown())) process.exitCode = 1
+  }
+}

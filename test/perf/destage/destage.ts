@@ -8,7 +8,7 @@ import { SlowDisk } from '../../../csi-driver/cli/demo/slow-disk.ts'
 import { productRoot } from '../../../csi-driver/cli/product.ts'
 import { ForebayVolume } from '../forebay-volume.ts'
 import { MIB, SCALE } from '../scale.ts'
-import { Scaffold } from '../scaffold.ts'
+import { runMeasurement, type Scaffold } from '../scaffold.ts'
 import { withMarked } from '../../run/marked-page.ts'
 import { pageText, type Runs, smoothnessOf } from './figures.ts'
 import { type Chart, plotOf } from './plot.ts'
@@ -111,12 +111,4 @@ async function writePage(text: string): Promise<void> {
   await writeFile(file, withMarked(page, MARKS, text))
 }
 
-const scaffold = new Scaffold()
-try {
-  await bench(scaffold)
-} catch (error) {
-  process.exitCode = scaffold.signal.aborted ? 130 : 1
-  say(error instanceof Error ? error.message : String(error))
-} finally {
-  if (!(await scaffold.takeDown())) process.exitCode = 1
-}
+await runMeasurement(bench, say)

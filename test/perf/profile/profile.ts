@@ -8,7 +8,7 @@ import { withMarked } from '../../run/marked-page.ts'
 import { type Direction, type FioResult, runFio } from '../fio.ts'
 import { ForebayVolume } from '../forebay-volume.ts'
 import { MIB } from '../scale.ts'
-import { Scaffold } from '../scaffold.ts'
+import { runMeasurement, type Scaffold } from '../scaffold.ts'
 import { breakdownTable, type CpuProfile, timeByStage } from './cpu-profile.ts'
 
 const MARKS = { begin: '<!-- profile: made by `make bench-profile` -->', end: '<!-- end of profile -->' }
@@ -77,11 +77,14 @@ function section(
   return `### ${title}\n\nMedian as the application sees it: ${p50Micros.toFixed(0)} µs, with the profiler on.\n\n${table}`
 }
 
-const scaffold = new Scaffold()
-try {
+function say(text: string): void {
+  process.stderr.write(`bench-profile: ${text}\n`)
+}
+
+await runMeasurement(async (scaffold) => {
   const sections: string[] = []
   for (const load of LOADS) {
-    process.stderr.write(`bench-profile: ${load.title}\n`)
+    say(load.title)
     // oxlint-disable-next-line eslint/no-await-in-loop -- one after the other
     sections.push(await scaffold.scope((scope) => profiled(scope, load)))
   }
@@ -89,9 +92,4 @@ try {
   const page = path.join(productRoot(), 'docs/performance.md')
   await writeFile(page, withMarked(await readFile(page, 'utf8'), MARKS, text))
   process.stdout.write(`${text}\n`)
-} catch (error) {
-  process.exitCode = scaffold.signal.aborted ? 130 : 1
-  process.stderr.write(`bench-profile: ${error instanceof Error ? error.message : String(error)}\n`)
-} finally {
-  if (!(await scaffold.takeDown())) process.exitCode = 1
-}
+}, say)
