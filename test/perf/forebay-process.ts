@@ -8,6 +8,8 @@ import { createInterface } from 'node:readline'
 import { productRoot } from '../../csi-driver/cli/product.ts'
 import type { Scaffold } from './scaffold.ts'
 
+const USER_HZ = 100
+
 export const FOREBAY = path.join(productRoot(), 'bin', 'forebay')
 
 const STOP_WAIT_MS = 20_000
@@ -101,4 +103,11 @@ export class ForebayProcess {
 export async function residentMiB(pid: number): Promise<number> {
   const text = await readFile(`/proc/${pid}/status`, 'utf8')
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1] ?? Number.NaN) / 1024
+}
+
+/** utime + stime of a process with all its threads (proc_pid_stat(5)). */
+export async function cpuSecondsOf(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8')
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / USER_HZ
 }

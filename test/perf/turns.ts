@@ -1,8 +1,7 @@
 // Subjects that take turns: in every round each workload is measured on all its subjects, one right after the other, so
 // that what the machine does meanwhile befalls all of them.
-import { readFile } from 'node:fs/promises'
 import { type FioJob, type FioResult, runFio } from './fio.ts'
-import { residentMiB } from './forebay-process.ts'
+import { cpuSecondsOf, residentMiB } from './forebay-process.ts'
 import type { ForebayVolume } from './forebay-volume.ts'
 import { Patience } from './quiet.ts'
 import type { Sample } from './sample.ts'
@@ -11,7 +10,6 @@ import type { Scaffold } from './scaffold.ts'
 import type { Subject, SubjectName } from './subjects.ts'
 import { type Workload, type WorkloadName, WORKLOADS } from './workloads.ts'
 
-const USER_HZ = 100
 /** Part of the reads that may miss a cache, or hit it, where none should. */
 const STRAY_SHARE_MAX = 0.001
 
@@ -41,13 +39,6 @@ type Measured = Omit<Sample, 'round' | 'othersShare'>
 
 function say(text: string): void {
   process.stderr.write(`bench: ${text}\n`)
-}
-
-/** utime + stime of a process with all its threads (proc_pid_stat(5)). */
-async function cpuSecondsOf(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8')
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / USER_HZ
 }
 
 function jobOf({ subject, dataBytes }: Contestant, workload: Workload, seconds: number): FioJob {

@@ -40,6 +40,14 @@ export const STAGES: readonly Stage[] = [
     files: ['batch/', 'journal/', 'engine/write-path.ts', 'engine/log-copies.ts'],
   },
   { title: 'index and read cache', files: ['engine/index/', 'engine/read-cache/', 'engine/apply-record.ts'] },
+  {
+    title: 'destage: runs, slots, settled blocks',
+    files: ['engine/destage', 'engine/generation.ts', 'backing/'],
+  },
+  {
+    title: 'copies: frames, TLS, membership',
+    files: ['replica/', 'engine/replication/', 'io/real/tls', 'io/real/stream', 'io/real/socket-stream.ts'],
+  },
   { title: 'read path, admission, phases', files: ['engine/'] },
 ]
 
