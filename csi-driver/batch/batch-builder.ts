@@ -158,6 +158,12 @@ export class BatchBuilder {
     return payloadStart
   }
 
+  /** The low 32 bits of the data hash of record `index`; it stays until reset. */
+  dataHashLow(index: number): number {
+    assert(index < this.records, `record exists index=${index}`)
+    return this.view.getUint32(this.headerStart + HEADER_BYTES + index * DESCRIPTOR_BYTES + D.dataHash, true)
+  }
+
   /** Adds a range that reads back as zeros; it has no data. Asserts that there is room. */
   addZero(record: ZeroRecord): void {
     assert(!this.sealed && this.hasRoom(0), 'batch is open and has room')

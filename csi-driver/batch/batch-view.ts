@@ -162,6 +162,10 @@ export class BatchView {
   dataHash(index: number): bigint {
     return this.view.getBigUint64(this.descriptor(index) + D.dataHash, true)
   }
+  /** Its low 32 bits, which are the low 32 bits of xxHash64 of the data. */
+  dataHashLow(index: number): number {
+    return this.view.getUint32(this.descriptor(index) + D.dataHash, true)
+  }
   uniqueLow(index: number): number {
     return this.view.getUint32(this.descriptor(index) + D.unique, true)
   }

@@ -81,7 +81,8 @@ class LogContents {
       return
     }
     const cacheSector = payloadPosition / SECTOR_BYTES + view.payloadStart(i)
-    applyWrite(tables, sector, cacheSector, view.buffer, view.dataStart(i), sectors * SECTOR_BYTES)
+    const length = sectors * SECTOR_BYTES
+    applyWrite(tables, sector, cacheSector, view.buffer, view.dataStart(i), length, view.dataHashLow(i))
     this.recordBlocks += blocksTouched(sector, sectors * SECTOR_BYTES)
   }
 }

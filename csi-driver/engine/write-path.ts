@@ -216,14 +216,16 @@ export class WritePath {
   private apply(commit: Commit): void {
     const { core } = this
     const { firstSeq, payloadPosition, batchSeq } = core.journal.lastAppend
-    const { count, buffer } = commit.builder
+    const { builder } = commit
+    const { count, buffer } = builder
     for (let i = 0; i < count; i += 1) {
       const sector = commit.sectors[i] as number
       const length = commit.lengths[i] as number
       const start = commit.payloadStarts[i] as number
       if (start < 0) applyZero(core, sector, length / SECTOR_BYTES, firstSeq + i)
       else {
-        applyWrite(core, sector, (payloadPosition + start) / SECTOR_BYTES, buffer, PAYLOAD_OFFSET + start, length)
+        const cacheSector = (payloadPosition + start) / SECTOR_BYTES
+        applyWrite(core, sector, cacheSector, buffer, PAYLOAD_OFFSET + start, length, builder.dataHashLow(i))
         this.pendingBytes -= length
       }
       core.previous?.written(sector * SECTOR_BYTES, length)

@@ -1,5 +1,6 @@
 // Proves: a builder copies, keeps its limits, moves its header when the 125th record comes, leaves no byte of an earlier
 // batch behind, and its frame is what BatchView reads.
+import { xxhash64Low32 } from '../../../../base/xxhash64.ts'
 import { BatchBuilder } from '../../../../csi-driver/batch/batch-builder.ts'
 import { PAYLOAD_OFFSET } from '../../../../csi-driver/batch/batch-format.ts'
 import { BatchView, PAYLOAD_OK } from '../../../../csi-driver/batch/batch-view.ts'
@@ -57,7 +58,11 @@ test.each([0, 1, 123, 124, 125, 126, 240])('%i records: the frame is contiguous 
   expect(view.parse(frame, 0, frame.length)).toBe('ok')
   expect(view.count).toBe(count)
   expect(view.checkPayload()).toBe(PAYLOAD_OK)
-  for (let index = 0; index < count; index++) expect(view.sector(index)).toBe(index * 5)
+  for (let index = 0; index < count; index++) {
+    expect(view.sector(index)).toBe(index * 5)
+    expect(builder.dataHashLow(index)).toBe(xxhash64Low32(data, 0, data.length))
+    expect(view.dataHashLow(index)).toBe(builder.dataHashLow(index))
+  }
 })
 
 test('a builder used before gives the same bytes as a new one', () => {
