@@ -126,7 +126,6 @@ export class Generation {
     }
     this.throwIfOver()
     await this.flushAndSettle()
-    await this.fills.quiesce()
   }
 
   /** Runs or a flush beside them are in flight. */
@@ -235,6 +234,8 @@ export class Generation {
   /** Flushes while the runs go on: the backing is never idle for it, and what has ended before is settled by it. */
   private flushBeside(): void {
     const written = this.takeWritten()
+    // Slots that are filled before the flush ends are kept.
+    this.fills.send()
     this.flushing = true
     this.core.backing.flushSince(this.flushesSince, (error) => {
       this.flushing = false
@@ -249,6 +250,9 @@ export class Generation {
     const { backing } = this.core
     for (let attempt = 0; ; attempt += 1) {
       const written = this.takeWritten()
+      // oxlint-disable-next-line eslint/no-await-in-loop -- what settles goes to its slots, which are filled by then
+      await this.fills.quiesce()
+      this.throwIfOver()
       // oxlint-disable-next-line eslint/no-await-in-loop -- retried until it succeeds or the engine stops
       const error = await once((done) => backing.flushSince(this.flushesSince, done))
       if (error === null) {

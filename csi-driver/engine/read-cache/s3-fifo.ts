@@ -48,7 +48,8 @@ export class S3Fifo {
   private readonly next: Int32Array
   private readonly small: SlotQueue
   private readonly main: SlotQueue
-  private freeHead = NO_SLOT
+  /** In the order in which they came free: neighbours are handed out one after the other, and may be written together. */
+  private readonly free: SlotQueue
   /** Slots from here on were never used and are in no list. */
   private fresh = 0
   private readonly onEvicted: SlotEvicted
@@ -61,6 +62,7 @@ export class S3Fifo {
     this.next = new Int32Array(slots)
     this.small = new SlotQueue(this.next)
     this.main = new SlotQueue(this.next)
+    this.free = new SlotQueue(this.next)
     this.onEvicted = onEvicted
   }
 
@@ -81,15 +83,11 @@ export class S3Fifo {
 
   /** A slot in no queue, after an eviction if need be; NO_SLOT when the bounded search met pinned slots only. */
   take(): number {
-    if (this.freeHead === NO_SLOT && this.fresh === this.slots) {
+    if (this.free.count === 0 && this.fresh === this.slots) {
       this.sweep(this.small)
       this.sweep(this.main)
     }
-    if (this.freeHead !== NO_SLOT) {
-      const slot = this.freeHead
-      this.freeHead = this.next[slot] as number
-      return slot
-    }
+    if (this.free.count > 0) return this.free.pop()
     if (this.fresh < this.slots) return this.fresh++
     for (let step = 0; step < EVICT_STEPS; step++) {
       const slot = this.evictStep()
@@ -191,8 +189,7 @@ export class S3Fifo {
       queue.sweepRemove(slot)
       queue.dead--
       this.state[slot] = 0
-      this.next[slot] = this.freeHead
-      this.freeHead = slot
+      this.free.push(slot)
     }
   }
 }

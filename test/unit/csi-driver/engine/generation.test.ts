@@ -1,6 +1,7 @@
 // A generation brings everything dirty to the backing in one flush, and nothing is trimmed that is not there.
 import { IoError } from '../../../../base/errors.ts'
 import { KIB, MIB } from '../../../../base/units.ts'
+import { WRITE_BLOCKS_MAX } from '../../../../csi-driver/engine/destage-fills.ts'
 import { CONCURRENCY_MAX } from '../../../../csi-driver/engine/destage-rate.ts'
 import {
   ask,
@@ -73,16 +74,16 @@ describe('a flush beside the runs', () => {
   /** As many as a flush covers where the dirty limit is small. */
   const COVERED = (64 * KIB) / 4096
 
-  /** Every second block is dirty, some of them are on the backing, and a flush has begun. */
-  async function flushing() {
+  /** Every second block is dirty, some of them, from the given run on, are on the backing, and a flush has begun. */
+  async function flushing({ firstBytes = 4096, from = 0 } = {}) {
     const machine = new TestMachine({ cacheBytes: 4 * CACHE_BYTES })
     const volume = await machine.open({ cacheBytes: 4 * CACHE_BYTES, logBytes: 4 * LOG_BYTES, dirtyLimitBytes: MIB })
     machine.backing.hold('write', 'flush')
-    for (let i = 0; i < RUNS; i += 1) submit(volume, aWrite(i * 8192, i))
+    for (let i = 0; i < RUNS; i += 1) submit(volume, aWrite(i * 8192, i, i === 0 ? firstBytes : 4096))
     const drained = volume.drain()
     await settle()
     expect(machine.backing.held).toHaveLength(CONCURRENCY_MAX)
-    for (const held of machine.backing.held.slice(0, COVERED)) held.complete()
+    for (const held of machine.backing.held.slice(from, from + COVERED)) held.complete()
     await settle()
     const flush = machine.backing.held.find(({ kind }) => kind === 'flush')
     if (flush === undefined) throw new Error('no flush has begun')
@@ -92,6 +93,18 @@ describe('a flush beside the runs', () => {
   function completeWrites({ backing }: TestMachine): void {
     for (const held of backing.held.filter(({ kind }) => kind === 'write')) held.complete()
   }
+
+  test('begins when the slots of what it settles are on their way, however few', async () => {
+    // The part of a block gets no slot.
+    const { machine, drained } = await flushing({ firstBytes: 512, from: CONCURRENCY_MAX - COVERED })
+    const slots = machine.cache.begun.filter(
+      (line) => line.startsWith('write') && Number(line.slice(6).split('+')[0]) >= LOG_START + 4 * LOG_BYTES,
+    )
+    const blocks = slots.map((line) => Number(line.split('+')[1]) / 4096)
+    expect(blocks).toEqual([WRITE_BLOCKS_MAX, CONCURRENCY_MAX - 1 - WRITE_BLOCKS_MAX, COVERED])
+    machine.backing.letGo()
+    await during(machine.time, drained)
+  })
 
   test('stops none of them, and settles what had ended before it', async () => {
     const { machine, volume, drained, flush } = await flushing()

@@ -418,7 +418,7 @@ export async function makeCore(machine: TestMachine, settings: Partial<VolumeSet
   const geometry = {
     logStart: SUPERBLOCK_AREA_BYTES,
     logBytes: LOG_BYTES,
-    cacheBytes: CACHE_BYTES,
+    cacheBytes: settings.cacheBytes ?? CACHE_BYTES,
     frameBytesMax: frameBytesMaxFor(PAYLOAD_BYTES_MAX),
   }
   const superblock = await formatJournal({

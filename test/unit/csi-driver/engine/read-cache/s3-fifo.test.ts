@@ -74,6 +74,13 @@ describe('s3-fifo', () => {
     expect(evicted).toEqual([])
   })
 
+  test('neighbours that died are handed out one after the other, in the order of their slots', () => {
+    const { policy, fill } = createPolicy(10)
+    fill(true)
+    for (const slot of [5, 3, 4, 6]) policy.kill(slot)
+    expect([policy.take(), policy.take(), policy.take(), policy.take()]).toEqual([3, 4, 5, 6])
+  })
+
   test('a pinned slot is not handed out, dead or alive, until it is unpinned', () => {
     const { policy, fill } = createPolicy(4)
     fill(true)
