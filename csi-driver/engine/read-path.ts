@@ -5,7 +5,7 @@
 // A read takes time, and meanwhile the places it reads may be trimmed or reused. It therefore remembers what it relied
 // on (slot generations, trimCount) and starts again when that moved.
 import type { IoError } from '../../base/errors.ts'
-import type { Ms } from '../../base/units.ts'
+import type { Bytes, Ms } from '../../base/units.ts'
 import { BLOCK_BYTES, SECTOR_BYTES, SECTORS_PER_BLOCK } from '../../base/units.ts'
 import type { IoDone } from '../io/storage.ts'
 import type { CacheFills, Fill } from './cache-fill.ts'
@@ -89,6 +89,7 @@ export class ReadPath {
   /** What the backing is asked through. */
   readonly ahead: ReadAhead
   private underWay = 0
+  private underWayBytes: Bytes = 0
 
   constructor(core: EngineCore, fills: CacheFills, scratch: ScratchPool, events: ReadPathEvents) {
     this.core = core
@@ -109,6 +110,7 @@ export class ReadPath {
     operation.attempts = 0
     operation.dirtyAttempts = 0
     this.underWay += 1
+    this.underWayBytes += request.length
     const bypass = this.sequential.observe(request.offset, request.length)
     this.attempt(operation, request, bypass)
   }
@@ -128,7 +130,9 @@ export class ReadPath {
     operation.pending = 1 + operation.misses + (operation.reader.pieces > 0 ? 1 : 0)
     if (operation.misses > 0) this.readMisses(operation, request, bypass)
     if (operation.reader.pieces > 0) operation.reader.start(request.data)
-    if (operation.misses > 0 && operation.attempts === 1) this.ahead.follow(this.sequential, request.length)
+    if (operation.misses > 0 && operation.attempts === 1) {
+      this.ahead.follow(this.sequential, request.length, this.underWayBytes - request.length)
+    }
     this.partDone(operation)
   }
 
@@ -372,11 +376,8 @@ export class ReadPath {
   private retryLater(operation: ReadOperation, request: Request): void {
     const { core } = this
     core.ports.timers.after(DIRTY_RETRY_MS * operation.dirtyAttempts, () => {
-      if (!core.stopping) this.retry(operation, request)
-      else {
-        operation.request = null
-        this.underWay -= 1
-      }
+      if (core.stopping) this.release(operation)
+      else this.retry(operation, request)
     })
   }
 
@@ -386,6 +387,7 @@ export class ReadPath {
   }
 
   private release(operation: ReadOperation): void {
+    this.underWayBytes -= operation.request?.length ?? 0
     operation.request = null
     this.underWay -= 1
     this.free.push(operation)

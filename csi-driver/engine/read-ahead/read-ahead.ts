@@ -69,10 +69,11 @@ export class ReadAhead {
   }
 
   /**
-   * A read that missed belongs to the stream that `sequential` observed last; `length` is the size of it. Reads ahead of
-   * the stream where that is worth it. Call when the read itself is with the backing.
+   * A read of `length` bytes that missed belongs to the stream that `sequential` observed last. Reads ahead of the stream
+   * where that is worth it. Call when the read itself is with the backing. `othersBytes`: of other reads under way; who
+   * keeps as much under way as would be read ahead needs no more, and is spared the copies.
    */
-  follow(sequential: SequentialDetector, length: Bytes): void {
+  follow(sequential: SequentialDetector, length: Bytes, othersBytes: Bytes): void {
     const inARow = sequential.streamInARow
     if (inARow === 0) return
     let stream = this.streams[sequential.stream] ?? null
@@ -87,7 +88,8 @@ export class ReadAhead {
     this.lastMs = this.core.ports.clock.monotonicMs()
     stream.lastMs = this.lastMs
     this.dropBehind(stream, sequential.streamFront - REORDER_BYTES)
-    this.readAhead(stream, sequential.streamFront)
+    const front = sequential.streamFront
+    this.readAhead(stream, front, front + stream.windowBytes - othersBytes)
   }
 
   /** A backing write over [position, position+length) starts or ends. */
@@ -124,10 +126,10 @@ export class ReadAhead {
     if (!piece.isUnderWay) this.drop(piece)
   }
 
-  private readAhead(stream: AheadStream, front: Bytes): void {
+  private readAhead(stream: AheadStream, front: Bytes, wantedEnd: Bytes): void {
     const { core } = this
     const { pieceBytes, pieces } = this.limits
-    const limit = Math.min(front + stream.windowBytes, core.sizeBytes)
+    const limit = Math.min(wantedEnd, core.sizeBytes)
     stream.end = Math.max(stream.end, front)
     while (stream.end < limit && this.active < pieces / 2) {
       const position = stream.end
