@@ -173,7 +173,7 @@ export function incidentNamed(name: string): Incident | undefined {
 }
 
 /** From the second read in a row on, and far for volumes of this size. */
-function drawReadAhead(prng: Prng): NonNullable<VolumeSettings['readAheadLimits']> {
+export function drawReadAhead(prng: Prng): NonNullable<VolumeSettings['readAheadLimits']> {
   return { pieceBytes: prng.pick([8 * KIB, 16 * KIB, 64 * KIB]), pieces: prng.pick([4, 16]), startBytes: SECTOR_BYTES }
 }
 
