@@ -23,6 +23,9 @@ export interface EngineCounters {
   readHits: number
   readMisses: number
   readBytes: number
+  /** Read from the backing before anybody asked for it, and how much of that was asked for in time. */
+  readAheadBytes: number
+  readAheadUsedBytes: number
   writes: number
   writtenBytes: number
   throughWrites: number
@@ -112,6 +115,8 @@ export class EngineCore {
     readHits: 0,
     readMisses: 0,
     readBytes: 0,
+    readAheadBytes: 0,
+    readAheadUsedBytes: 0,
     writes: 0,
     writtenBytes: 0,
     throughWrites: 0,

@@ -5,7 +5,7 @@
 // A read takes time, and meanwhile the places it reads may be trimmed or reused. It therefore remembers what it relied
 // on (slot generations, trimCount) and starts again when that moved.
 import type { IoError } from '../../base/errors.ts'
-import type { Ms } from '../../base/units.ts'
+import type { Bytes, Ms } from '../../base/units.ts'
 import { BLOCK_BYTES, SECTOR_BYTES, SECTORS_PER_BLOCK } from '../../base/units.ts'
 import type { IoDone } from '../io/storage.ts'
 import type { CacheFills, Fill } from './cache-fill.ts'
@@ -13,6 +13,7 @@ import type { CacheReadResult, ScratchPool } from './cache-reader.ts'
 import { CacheReader } from './cache-reader.ts'
 import type { EngineCore } from './engine-core.ts'
 import { firstSectorOf, maskInside, runLengthAt } from './index/sector-mask.ts'
+import { ReadAhead } from './read-ahead/read-ahead.ts'
 import { SequentialDetector } from './read-cache/sequential.ts'
 import type { Request, RequestResult } from './request.ts'
 import { REQUEST_EIO, REQUEST_OK } from './request.ts'
@@ -85,14 +86,22 @@ export class ReadPath {
   private readonly events: ReadPathEvents
   private readonly sequential = new SequentialDetector()
   private readonly free: ReadOperation[] = []
-  /** Reads under way. */
-  active = 0
+  /** What the backing is asked through. */
+  readonly ahead: ReadAhead
+  private underWay = 0
+  private underWayBytes: Bytes = 0
 
   constructor(core: EngineCore, fills: CacheFills, scratch: ScratchPool, events: ReadPathEvents) {
     this.core = core
     this.cacheFills = fills
     this.scratch = scratch
     this.events = events
+    this.ahead = new ReadAhead(core)
+  }
+
+  /** Reads under way, those that nobody has asked for yet included. */
+  get active(): number {
+    return this.underWay + this.ahead.active
   }
 
   start(request: Request): void {
@@ -100,7 +109,8 @@ export class ReadPath {
     operation.request = request
     operation.attempts = 0
     operation.dirtyAttempts = 0
-    this.active += 1
+    this.underWay += 1
+    this.underWayBytes += request.length
     const bypass = this.sequential.observe(request.offset, request.length)
     this.attempt(operation, request, bypass)
   }
@@ -120,6 +130,9 @@ export class ReadPath {
     operation.pending = 1 + operation.misses + (operation.reader.pieces > 0 ? 1 : 0)
     if (operation.misses > 0) this.readMisses(operation, request, bypass)
     if (operation.reader.pieces > 0) operation.reader.start(request.data)
+    if (operation.misses > 0 && operation.attempts === 1) {
+      this.ahead.follow(this.sequential, request.length, this.underWayBytes - request.length)
+    }
     this.partDone(operation)
   }
 
@@ -231,7 +244,7 @@ export class ReadPath {
       if (!operation.bypass) this.announceFills(operation, start, end)
       const position = start * SECTOR_BYTES
       const at = request.dataStart + position - request.offset
-      this.core.readMiss(request.data, at, (end - start) * SECTOR_BYTES, position, operation.missDone)
+      this.ahead.read(request.data, at, (end - start) * SECTOR_BYTES, position, operation.missDone)
     }
     operation.issuing = false
   }
@@ -256,7 +269,7 @@ export class ReadPath {
     operation.smallFill = fill
     operation.nextMiss = 1
     operation.missesUnderWay = 1
-    this.core.readMiss(fill.buffer, 0, BLOCK_BYTES, block * BLOCK_BYTES, operation.missDone)
+    this.ahead.read(fill.buffer, 0, BLOCK_BYTES, block * BLOCK_BYTES, operation.missDone)
     return true
   }
 
@@ -363,11 +376,8 @@ export class ReadPath {
   private retryLater(operation: ReadOperation, request: Request): void {
     const { core } = this
     core.ports.timers.after(DIRTY_RETRY_MS * operation.dirtyAttempts, () => {
-      if (!core.stopping) this.retry(operation, request)
-      else {
-        operation.request = null
-        this.active -= 1
-      }
+      if (core.stopping) this.release(operation)
+      else this.retry(operation, request)
     })
   }
 
@@ -377,8 +387,9 @@ export class ReadPath {
   }
 
   private release(operation: ReadOperation): void {
+    this.underWayBytes -= operation.request?.length ?? 0
     operation.request = null
-    this.active -= 1
+    this.underWay -= 1
     this.free.push(operation)
   }
 }

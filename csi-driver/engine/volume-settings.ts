@@ -12,6 +12,7 @@ import type { NetworkAddress } from '../io/network.ts'
 import type { PeerNetwork } from '../io/peer-network.ts'
 import type { Register } from '../register/register.ts'
 import type { Peer } from '../replica/replicator.ts'
+import type { ReadAheadLimits } from './read-ahead/read-ahead-limits.ts'
 
 export type WritePolicy = 'write-back' | 'write-through'
 
@@ -96,6 +97,8 @@ export interface VolumeSettings {
   readonly dirtyLimitBytes: Bytes
   /** Smaller batches than the format's limits, for tests; writes are split by the front end at payloadBytesMax. */
   readonly batchLimits?: BatchLimits
+  /** Smaller than READ_AHEAD_LIMITS, for tests. */
+  readonly readAheadLimits?: ReadAheadLimits
   /** Dirty data older than this is destaged at full rate; it never stalls a writer. */
   readonly dirtyAgeMs: Ms
   readonly sectorBytes: 512 | 4096

@@ -17,6 +17,7 @@ import type { RegisterRecord } from '../register/record.ts'
 import type { RegisterClient } from '../register/register-client.ts'
 import type { PeerStatus } from '../replica/replicator.ts'
 import { Admission } from './admission.ts'
+import { BackingWrites } from './backing-writes.ts'
 import { CacheFills } from './cache-fill.ts'
 import { ScratchPool } from './cache-reader.ts'
 import { Destager } from './destager.ts'
@@ -108,13 +109,7 @@ export class Volume {
       onDirtyReadable: () => this.background(this.phases.dirtyReadable()),
     })
     this.phases = new PhaseControl(this.phaseHost(), policyOf(core))
-    core.backing.listener = {
-      onWriteStart: (position, length) => {
-        this.fills.onWriteStart(position, length)
-        this.edges.note(position, length)
-      },
-      onWriteEnd: (position, length) => this.onBackingWriteEnd(position, length),
-    }
+    core.backing.listener = new BackingWrites(this.fills, this.reads.ahead, edges)
     this.replication = Replication.begin({ core, client, edges, phases: this.phases, release: () => this.release() })
     // A drain that an earlier engine began, or that the policy asks for at the open, goes on by itself.
     if (core.phase === 'DrainWT') this.background(this.phases.goOn())
@@ -375,11 +370,6 @@ export class Volume {
   private onLoggedBefore(request: Request, seq: Seq): void {
     if (this.through.isOwn(request)) request.complete(REQUEST_OK)
     else this.logged.add(request, seq)
-  }
-
-  private onBackingWriteEnd(position: Bytes, length: Bytes): void {
-    this.fills.poison(position, length)
-    this.edges.note(position, length)
   }
 
   /** Answers and starts what waited for the end of a freeze, for a lease, or for a write. */

@@ -43,7 +43,10 @@ export interface BackingStorage extends Storage {
   refreshSize(done: IoDone): void
 }
 
-/** Page-aligned buffers, as O_DIRECT needs them. Never freed one by one: owners keep and reuse them. */
+/**
+ * Page-aligned buffers, as O_DIRECT needs them. Small ones are never freed one by one: owners keep and reuse them. One of
+ * more than 2 MiB is freed by the garbage collector, some time after the last reference to it has gone.
+ */
 export interface AlignedMemory {
   allocate(length: Bytes): Buffer
 }

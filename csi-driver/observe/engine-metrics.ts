@@ -20,6 +20,16 @@ export const ENGINE_METRICS: readonly Source[] = [
   counter('forebay_read_misses_total', 'Reads that needed the backing.', ({ counters }) => counters.readMisses),
   counter('forebay_read_bytes_total', 'Bytes read by the front end.', ({ counters }) => counters.readBytes),
   counter(
+    'forebay_read_ahead_bytes_total',
+    'Bytes read from the backing ahead of sequential streams.',
+    ({ counters }) => counters.readAheadBytes,
+  ),
+  counter(
+    'forebay_read_ahead_used_bytes_total',
+    'Bytes of these that were asked for in time.',
+    ({ counters }) => counters.readAheadUsedBytes,
+  ),
+  counter(
     'forebay_previous_cache_hits_total',
     'Reads answered by the cache of the owner before.',
     ({ previousCache }) => previousCache?.hits ?? 0,

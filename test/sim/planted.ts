@@ -102,6 +102,19 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     incidents: ['switch-policy', 'idle'],
   },
   {
+    name: 'read-ahead-not-poisoned',
+    why: 'what was read ahead is served after the backing was written over it',
+    edits: [
+      {
+        file: `${ENGINE}/read-ahead/read-ahead.ts`,
+        find: 'if (piece.number >= first && piece.number <= last) this.drop(piece)\n',
+        replace: 'if (piece.number >= first && piece.number < first) this.drop(piece)\n',
+      },
+    ],
+    checkers: ['durability', 'order', 'committed-reads'],
+    incidents: ['switch-policy', 'idle'],
+  },
+  {
     name: 'dedupe-ignores-session',
     why: 're-sent requests are recognised by their number alone, and fresh connections start with the same numbers',
     edits: [

@@ -128,6 +128,7 @@ export function drawScenario(prng: Prng): Scenario {
       cacheBytes,
       logBytes,
       batchLimits: { recordsMax, payloadBytesMax },
+      readAheadLimits: drawReadAhead(prng.fork('read-ahead')),
       cachePath: 'cache',
       backingPath: 'backing',
       dirtyLimitBytes,
@@ -169,6 +170,11 @@ export function focused(scenario: Scenario, incidents: readonly Incident[]): Sce
 export function incidentNamed(name: string): Incident | undefined {
   const all: readonly Incident[] = [...INCIDENTS_WITHIN, ...INCIDENTS_AIMED, ...INCIDENTS_BEYOND, CACHE_FAILURE]
   return all.find((incident) => incident === name)
+}
+
+/** From the second read in a row on, and far for volumes of this size. */
+export function drawReadAhead(prng: Prng): NonNullable<VolumeSettings['readAheadLimits']> {
+  return { pieceBytes: prng.pick([8 * KIB, 16 * KIB, 64 * KIB]), pieces: prng.pick([4, 16]), startBytes: SECTOR_BYTES }
 }
 
 function drawWorkload(

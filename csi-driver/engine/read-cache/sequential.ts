@@ -19,7 +19,31 @@ export class SequentialDetector {
   /** Bytes asked for since the stream began; less than `advanced` by the gaps. */
   private readonly read = new Float64Array(STREAMS)
   private readonly lastUse = new Float64Array(STREAMS)
+  /** Bytes that each followed exactly on those before, up to the newest read; 0 after a gap. */
+  private readonly inARow = new Float64Array(STREAMS)
+  private readonly began = new Float64Array(STREAMS)
   private uses = 0
+  private observed = 0
+
+  /** Of the stream that the read observed last belongs to: its place, below STREAMS. */
+  get stream(): number {
+    return this.observed
+  }
+
+  /** A name of it that no other has, also none at the same place. */
+  get streamBegan(): number {
+    return this.began[this.observed] as number
+  }
+
+  /** The end of its farthest request. */
+  get streamFront(): Bytes {
+    return this.front[this.observed] as number
+  }
+
+  /** How much its newest reads have brought without any gap or overlap between them, the first one not counted. */
+  get streamInARow(): Bytes {
+    return this.inARow[this.observed] as number
+  }
 
   /** Takes note of a read of `length` bytes at `position`; true when it belongs to a sequential stream. */
   observe(position: Bytes, length: Bytes): boolean {
@@ -28,12 +52,14 @@ export class SequentialDetector {
     const end = position + length
     const front = this.front[stream] as number
     this.lastUse[stream] = this.uses
+    this.observed = stream
     if (front < 0 || Math.abs(position - front) > REORDER_BYTES) return this.restart(stream, end, length)
     if (end > front) {
       this.front[stream] = end
       this.advanced[stream] = (this.advanced[stream] as number) + end - front
     }
     this.read[stream] = (this.read[stream] as number) + length
+    this.inARow[stream] = position === front ? (this.inARow[stream] as number) + length : 0
     const advanced = this.advanced[stream] as number
     const read: number = this.read[stream]
     if (advanced - read > REORDER_BYTES) return this.restart(stream, end, length)
@@ -48,6 +74,8 @@ export class SequentialDetector {
     this.front[stream] = end
     this.advanced[stream] = length
     this.read[stream] = length
+    this.inARow[stream] = 0
+    this.began[stream] = this.uses
     return length >= BYPASS_AFTER_BYTES
   }
 

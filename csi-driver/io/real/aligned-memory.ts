@@ -1,6 +1,6 @@
 // Page-aligned buffers, as O_DIRECT needs them. Node's own buffers are aligned to 16 bytes at best; the memory of
 // WebAssembly begins on a page and never moves as long as nobody grows it (datapath §7.1). Pages that nobody touches
-// cost no memory. Small allocations share a slab; nothing is ever given back.
+// cost no memory. Small allocations share a slab, which is never given back; a large one is when nobody refers to it.
 import { assert } from '../../../base/assert.ts'
 import { BLOCK_BYTES, MIB, roundUp } from '../../../base/units.ts'
 import type { AlignedMemory } from '../storage.ts'

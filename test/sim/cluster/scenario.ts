@@ -9,6 +9,7 @@ import { LOG_FRAMES_MIN } from '../../../csi-driver/journal/superblock.ts'
 import { segmentsForLog, STORE_SUPERBLOCK_AREA_BYTES } from '../../../csi-driver/replica/store/store-geometry.ts'
 import type { DiskSettings } from '../disk.ts'
 import type { NetworkSettings } from '../network.ts'
+import { drawReadAhead } from '../scenario.ts'
 import type { WorkloadSettings } from '../workload.ts'
 import type { HostSettings } from './host.ts'
 import { CLUSTER_INCIDENTS, type ClusterIncident } from './incident-names.ts'
@@ -37,6 +38,7 @@ type EngineSettings = Pick<
   | 'backingIdentity'
   | 'cachePath'
   | 'backingPath'
+  | 'readAheadLimits'
 > & { readonly batchLimits: NonNullable<VolumeSettings['batchLimits']> }
 
 export interface ClusterScenario {
@@ -110,6 +112,7 @@ export function drawClusterScenario(prng: Prng): ClusterScenario {
       cacheBytes,
       logBytes,
       batchLimits: { recordsMax: prng.pick([2, 8, 64]), payloadBytesMax },
+      readAheadLimits: drawReadAhead(prng.fork('read-ahead')),
       cachePath: 'cache',
       backingPath: 'backing',
       dirtyLimitBytes: prng.pick([32 * KIB, 64 * KIB]),

@@ -58,4 +58,20 @@ describe('sequential detector', () => {
     expect(detector.observe(800 * MIB, READ_BYTES)).toBe(false)
     expect(detector.observe(8 * MIB + READ_BYTES, READ_BYTES)).toBe(true)
   })
+
+  test('counts what was read in a row, and gives each stream a name of its own', () => {
+    const detector = new SequentialDetector()
+    const inARow = [0, 4096, 8192, 16_384, 12_288].map((at) => {
+      detector.observe(at, 4096)
+      return detector.streamInARow
+    })
+    expect(inARow).toEqual([0, 4096, 8192, 0, 0])
+    const [stream, began] = [detector.stream, detector.streamBegan]
+    expect(detector.streamFront).toBe(20_480)
+    detector.observe(20_480, 4096)
+    expect([detector.stream, detector.streamBegan, detector.streamInARow]).toEqual([stream, began, 4096])
+    for (let i = 1; i <= STREAMS; i++) detector.observe(i * 64 * MIB, 4096)
+    expect(detector.stream).toBe(stream)
+    expect([detector.streamBegan === began, detector.streamInARow]).toEqual([false, 0])
+  })
 })
