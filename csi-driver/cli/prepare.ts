@@ -1,14 +1,17 @@
 // `forebay prepare`: the holder's first step. Takes the words of `serve`, checks all that can be checked without
 // changing anything, and prints what the holder needs, one value per line:
 //
-//   volume, run directory, lock file of the volume, of the cache, of the backing, front end
+//   volume, run directory, lock file of the volume, of the cache, of the backing, front end, lock file of the socket that
+//   --nbd-socket names (an empty line: it names none)
 //
 // Not declared by defineCommand: its words are those of `serve`, and so are its messages.
+import { realpath } from 'node:fs/promises'
 import path from 'node:path'
 import { CacheError } from '../../base/errors.ts'
 import type { SettingProblem } from '../../base/settings.ts'
 import { RealProcesses } from '../io/real/exec.ts'
 import { checkTlsTexts, readTlsTexts } from '../io/real/tls-identity.ts'
+import { nbdSocketLockFile } from '../holder/run-directory.ts'
 import { ObserveServer } from '../observe/http.ts'
 import { EXIT_OK, EXIT_REFUSED, refusalText } from './command.ts'
 import { probePath } from './cache-at-rest.ts'
@@ -40,8 +43,15 @@ export async function prepare(words: readonly string[], terminal: Terminal): Pro
   if (found.length > 0) return refuse(found)
   const notice = frontend === 'fuse' ? resendNotice(host.kernelRelease) : null
   if (notice !== null) terminal.err(`forebay: ${notice}\n`)
-  terminal.out(`${[plan.volume, plan.runDirectory, ...plan.lockFiles, frontend].join('\n')}\n`)
+  const socketLock = await socketLockFile(plan)
+  terminal.out(`${[plan.volume, plan.runDirectory, ...plan.lockFiles, frontend, socketLock].join('\n')}\n`)
   return EXIT_OK
+}
+
+/** A socket below the state directory has the volume's name, and its lock. */
+async function socketLockFile({ settings, nbdSocket }: ServePlan): Promise<string> {
+  if (nbdSocket === null || settings.nbdSocket === null) return ''
+  return nbdSocketLockFile(path.join(await realpath(path.dirname(nbdSocket)), path.basename(nbdSocket)))
 }
 
 /** Listens for a moment, so that a port in use is said now and not by an engine. */

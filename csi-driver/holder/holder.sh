@@ -2,7 +2,7 @@
 # The holder of one volume: keeps /dev/fuse and the volume's locks open, and an engine running as its child.
 #
 #   fd 3  /dev/fuse: the kernel ends the connection when its last descriptor closes, so it outlives every engine;
-#         not with an NBD export, which needs none
+#         with an NBD export instead the lock of its socket, where --nbd-socket names one
 #   fd 4  lock of the volume    fd 5  lock of the cache    fd 6  lock of the backing    (flock, inherited by the engine)
 #
 # The engine's exit status says what to do next (exit-status.ts); the files of the run directory through which the two
@@ -77,8 +77,8 @@ lock() {
 }
 
 note_owner() {
-  for lock_file in "$volume_lock" "$cache_lock" "$backing_lock"; do
-    printf '%s %s %s\n' "$$" "$volume" "$engine" >"$lock_file"
+  for lock_file in "$volume_lock" "$cache_lock" "$backing_lock" "$socket_lock"; do
+    if [ -n "$lock_file" ]; then printf '%s %s %s\n' "$$" "$volume" "$engine" >"$lock_file"; fi
   done
 }
 
@@ -171,6 +171,7 @@ plan=$("$node" "$root/csi-driver/cli/main.ts" prepare "$@") || exit $?
   IFS= read -r cache_lock
   IFS= read -r backing_lock
   IFS= read -r frontend
+  IFS= read -r socket_lock
 } <<EOT
 $plan
 EOT
@@ -185,6 +186,10 @@ exec 4<>"$volume_lock" 5<>"$cache_lock" 6<>"$backing_lock"
 lock 4 "$volume_lock" "volume=$volume"
 lock 5 "$cache_lock" "the cache"
 lock 6 "$backing_lock" "the backing"
+if [ -n "$socket_lock" ]; then
+  exec 3<>"$socket_lock"
+  lock 3 "$socket_lock" "the socket"
+fi
 # Before our pid is in the lock: whoever waits for both sees only a `ready` of ours.
 rm -f "$run/ready"
 note_owner

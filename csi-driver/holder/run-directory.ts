@@ -43,6 +43,11 @@ export function peerLockFile(controlSocket: string): string {
   return lockFile(`peer-${digest(controlSocket)}`)
 }
 
+/** One export for one path of a socket, whose directories have been resolved. */
+export function nbdSocketLockFile(socket: string): string {
+  return lockFile(`socket-${digest(socket)}`)
+}
+
 /** Where a storage is, so that two names of one thing get one lock. */
 export type StorageIdentity =
   | { readonly kind: 'block'; readonly major: number; readonly minor: number }

@@ -57,10 +57,11 @@ export class HolderHarness {
     fs.writeFileSync(path.join(this.directory, name), text)
   }
 
-  plan(names: { volume?: string; cache?: string; backing?: string; frontend?: string }): void {
+  plan(names: { volume?: string; cache?: string; backing?: string; frontend?: string; socket?: string }): void {
     const lock = (name: string): string => path.join(this.directory, 'locks', `${name}.lock`)
-    const { volume = 'v1', cache = 'cache', backing = 'backing', frontend = 'fuse' } = names
-    const lines = [volume, this.runDirectory, lock(volume), lock(cache), lock(backing), frontend]
+    const { volume = 'v1', cache = 'cache', backing = 'backing', frontend = 'fuse', socket } = names
+    const socketLock = socket === undefined ? '' : lock(socket)
+    const lines = [volume, this.runDirectory, lock(volume), lock(cache), lock(backing), frontend, socketLock]
     this.write('plan', `${lines.join('\n')}\n`)
   }
 

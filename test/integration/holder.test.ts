@@ -273,6 +273,20 @@ describe('locks', () => {
     await first.exited
   })
 
+  test('a socket in use by another volume is refused, also while its engine is being started again', async () => {
+    harness.plan({ frontend: 'nbd', socket: 'socket' })
+    const first = harness.start('v1')
+    await ready()
+    harness.plan({ volume: 'v2', cache: 'other', backing: 'another', frontend: 'nbd', socket: 'socket' })
+    process.kill(harness.enginePid(), 'SIGKILL')
+    const second = harness.start('v2')
+    expect(await second.exited).toBe(2)
+    expect(second.stderr).toContain(`the socket is in use by volume=v1, process pid=${first.pid}`)
+    await ready(2)
+    first.kill('SIGTERM')
+    expect(await first.exited).toBe(0)
+  })
+
   test('the lock of a dead holder needs nobody: the next one serves', async () => {
     const first = harness.start('v1')
     await ready()
