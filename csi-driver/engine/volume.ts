@@ -260,10 +260,6 @@ export class Volume {
     // Before the replicator: a generation under way may still ask it to trim.
     await this.destager.stop()
     await this.replication?.stop()
-    while (this.isBusy()) {
-      // oxlint-disable-next-line eslint/no-await-in-loop -- each wake-up is an I/O that ended
-      await this.nextProgress()
-    }
     await this.closeDevices()
   }
 
@@ -482,6 +478,11 @@ export class Volume {
 
   private async closeDevices(): Promise<void> {
     const { core } = this
+    // A read may have to ask the backing once more, and a fill writes when its read has ended.
+    while (this.isBusy()) {
+      // oxlint-disable-next-line eslint/no-await-in-loop -- each wake-up is an I/O that ended
+      await this.nextProgress()
+    }
     // A hand-over has closed it before.
     if (!core.backing.isClosed) await once((done) => core.backing.close(done))
     await once((done) => core.ports.cacheFill.close(done))

@@ -335,4 +335,25 @@ describe('in a volume', () => {
     await during(machine.time, stopped)
     expect(machine.backing.closed).toBe(true)
   })
+
+  test.each([
+    ['fails', new IoError('EIO', 'read failed')],
+    ['is overtaken by a write', undefined],
+  ])('a close waits for reads that ask once more, since what was read ahead %s', async (_how, error) => {
+    const machine = new TestMachine()
+    const volume = await machine.open({ readAheadLimits: LIMITS })
+    await contentOf(volume, 0, READ_BYTES)
+    machine.backing.hold('read')
+    submit(volume, aRead(READ_BYTES, READ_BYTES))
+    const waits = aRead(2 * READ_BYTES, READ_BYTES)
+    submit(volume, waits)
+    if (error === undefined) await ask(volume, aWrite(28 * KIB, 0xaa))
+    const closed = volume.close()
+    await machine.time.advance(1_000)
+    machine.backing.held.find(({ position }) => position === 2 * READ_BYTES)?.complete(error)
+    expect([machine.backing.closed, waits.result]).toEqual([false, null])
+    machine.backing.letGo()
+    await during(machine.time, closed)
+    expect([machine.backing.closed, waits.result]).toEqual([true, 0])
+  })
 })
