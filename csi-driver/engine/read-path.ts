@@ -27,6 +27,8 @@ const DIRTY_RETRY_MS: Ms = 100
 
 /** Reads of the backing that one request has under way. */
 const MISSES_IN_FLIGHT_MAX = 32
+/** While all together have so many, each goes on with one: what the backing takes is bounded (OPERATIONS_MAX). */
+export const MANY_MISSES = 2048
 
 export interface ReadPathEvents {
   /** Dirty data could not be read or is not what was written; `message` says where. */
@@ -90,6 +92,7 @@ export class ReadPath {
   readonly ahead: ReadAhead
   private underWay = 0
   private underWayBytes: Bytes = 0
+  private missesUnderWay = 0
 
   constructor(core: EngineCore, fills: CacheFills, scratch: ScratchPool, events: ReadPathEvents) {
     this.core = core
@@ -236,11 +239,12 @@ export class ReadPath {
   private issueMisses(operation: ReadOperation, request: Request): void {
     if (operation.issuing) return
     operation.issuing = true
-    while (operation.nextMiss < operation.misses && operation.missesUnderWay < MISSES_IN_FLIGHT_MAX) {
+    while (operation.nextMiss < operation.misses && operation.missesUnderWay < this.missesMax) {
       const start = operation.missStart[operation.nextMiss] as number
       const end = operation.missEnd[operation.nextMiss] as number
       operation.nextMiss += 1
       operation.missesUnderWay += 1
+      this.missesUnderWay += 1
       if (!operation.bypass) this.announceFills(operation, start, end)
       const position = start * SECTOR_BYTES
       const at = request.dataStart + position - request.offset
@@ -249,9 +253,14 @@ export class ReadPath {
     operation.issuing = false
   }
 
+  private get missesMax(): number {
+    return this.missesUnderWay < MANY_MISSES ? MISSES_IN_FLIGHT_MAX : 1
+  }
+
   /** Called by the operation's own callback. */
   missDone(operation: ReadOperation, error: IoError | null): void {
     operation.missesUnderWay -= 1
+    this.missesUnderWay -= 1
     if (error !== null) {
       operation.backingError = error
       operation.pending -= operation.misses - operation.nextMiss
@@ -269,6 +278,7 @@ export class ReadPath {
     operation.smallFill = fill
     operation.nextMiss = 1
     operation.missesUnderWay = 1
+    this.missesUnderWay += 1
     this.ahead.read(fill.buffer, 0, BLOCK_BYTES, block * BLOCK_BYTES, operation.missDone)
     return true
   }

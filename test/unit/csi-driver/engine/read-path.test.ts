@@ -1,6 +1,7 @@
 // Reads: the newest committed bytes from wherever they are, in any mixture; verified, and never from a place that was
 // reused meanwhile.
 import { KIB } from '../../../../base/units.ts'
+import { MANY_MISSES } from '../../../../csi-driver/engine/read-path.ts'
 import {
   aRead,
   ask,
@@ -100,6 +101,23 @@ describe('sources', () => {
     for (let sector = 0; sector < 256; sector += 1) {
       expect(read.bytes[sector * 512]).toBe(sector % 2 === 0 ? 0xcc : sector & 0xff)
     }
+  })
+
+  test('very many reads of chopped ranges at once ask the backing for a bounded number of pieces', async () => {
+    const { machine, volume } = await open()
+    // In few batches, so that the log holds all of them.
+    machine.cache.hold('write')
+    const written = Array.from({ length: 64 }, (_, i) => ask(volume, aWrite(2 * i * 512, 0xcc, 512)))
+    machine.cache.letGo()
+    await Promise.all(written)
+    machine.backing.hold('read')
+    const reads = Array.from({ length: 128 }, () => aRead(0, 64 * KIB))
+    for (const read of reads) submit(volume, read)
+    expect(machine.backing.held.length).toBeGreaterThanOrEqual(MANY_MISSES)
+    expect(machine.backing.held.length).toBeLessThanOrEqual(MANY_MISSES + reads.length + 32)
+    machine.backing.letGo()
+    await settle()
+    for (const read of reads) expect([read.result, read.bytes[0], read.bytes[512]]).toEqual([0, 0xcc, 1])
   })
 
   test('a sequential stream does not fill the cache', async () => {
