@@ -174,8 +174,10 @@ async function runPlan(sender: Sender, plan: CompressionPlan): Promise<void> {
         { ...subject, round, link, mode: 'off', coder: RAW_PAYLOADS },
         { ...subject, round, link, mode: 'auto', coder: auto },
       ]
+      // Who comes second finds the machine as the first one left it: each is that in every other round.
+      const turns = round % 2 === 0 ? subjects.toReversed() : subjects
       // oxlint-disable-next-line eslint/no-await-in-loop -- they take turns
-      const { sample } = await patience.measureInQuiet(() => measurePair(sender, subjects, secondsPerSample))
+      const { sample } = await patience.measureInQuiet(() => measurePair(sender, turns, secondsPerSample))
       for (const found of sample) process.stdout.write(`${JSON.stringify(found)}\n`)
     }
   }
