@@ -161,7 +161,7 @@ export class BatchBuilder {
   /** The low 32 bits of the data hash of record `index`; it stays until reset. */
   dataHashLow(index: number): number {
     assert(index < this.records, `record exists index=${index}`)
-    return this.view.getUint32(this.headerStart + HEADER_BYTES + index * DESCRIPTOR_BYTES + D.dataHash, true)
+    return this.view.getUint32(this.descriptor(index) + D.dataHash, true)
   }
 
   /** Adds a range that reads back as zeros; it has no data. Asserts that there is room. */
@@ -218,11 +218,15 @@ export class BatchBuilder {
     assert(sector >= 0 && sectors > 0 && sectors < 2 ** 32, `range is legal sector=${sector} sectors=${sectors}`)
     assert(sector + sectors < SECTOR_LIMIT, `range is below 2^48 sector=${sector} sectors=${sectors}`)
     if (this.records === DESCRIPTORS_IN_ONE_BLOCK) this.moveHeaderToFront()
-    const at = this.headerStart + HEADER_BYTES + this.records * DESCRIPTOR_BYTES
+    const at = this.descriptor(this.records)
     setU48(this.view, at + D.sector, sector)
     this.view.setUint32(at + D.sectors, sectors, true)
     this.records++
     return at
+  }
+
+  private descriptor(index: number): number {
+    return this.headerStart + HEADER_BYTES + index * DESCRIPTOR_BYTES
   }
 
   private moveHeaderToFront(): void {

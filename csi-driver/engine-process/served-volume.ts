@@ -76,8 +76,6 @@ export class ServedVolume implements VolumeControl {
   private control: ControlServer | null = null
   private http: ObserveServer | null = null
   private stopping: Promise<void> | null = null
-  /** The build of the last upgrade is noted for the holder, or could not be. */
-  private buildNoted: Promise<void> = Promise.resolve()
   private moving: Promise<MoveResult> | null = null
   private openBy: readonly DeviceUser[] = []
   private readonly stopWaiters = new Set<(progress: Progress) => void>()
@@ -270,17 +268,10 @@ export class ServedVolume implements VolumeControl {
     if (resends === 'nobody') await stopped
     // What is not answered by then its client sends again, to the next engine.
     if (resends === 'client') await Promise.race([stopped, pause(request.quiesceMs)])
-    if (request.build !== null) await this.noteBuild(request.build)
+    if (request.build !== null)
+      await systemFiles.replace(`${this.plan.runDirectory}/${RUN_BUILD}`, `${request.build}\n`)
     this.log.event('engine.replaced', { build: request.build ?? 'same', resend: resends === 'kernel' })
     void this.end(EXIT_REPLACE, () => (this.volume as Volume).suspend())
-  }
-
-  /** Upgrades that end their wait together write one file: one after the other, and the last one counts. */
-  private noteBuild(build: string): Promise<void> {
-    const file = `${this.plan.runDirectory}/${RUN_BUILD}`
-    const noted = this.buildNoted.then(() => systemFiles.replace(file, `${build}\n`))
-    this.buildNoted = noted.catch(() => undefined)
-    return noted
   }
 
   /** A store of this node is asked to seal its copy for another owner, and waits until this one has ended (rule S2). */

@@ -83,6 +83,6 @@ class LogContents {
     const cacheSector = payloadPosition / SECTOR_BYTES + view.payloadStart(i)
     const length = sectors * SECTOR_BYTES
     applyWrite(tables, sector, cacheSector, view.buffer, view.dataStart(i), length, view.dataHashLow(i))
-    this.recordBlocks += blocksTouched(sector, sectors * SECTOR_BYTES)
+    this.recordBlocks += blocksTouched(sector, length)
   }
 }

@@ -7,7 +7,10 @@ export interface SmallFiles {
   read(path: string): Promise<string | null>
   /** Writes in place with one write(2), as sysfs attributes want it; never creates. Throws IoError. */
   write(path: string, text: string): Promise<void>
-  /** Writes a new file over `path` by rename; after it the new text survives a power cut. Throws IoError. */
+  /**
+   * Writes a new file over `path` by rename; after it the new text survives a power cut. Calls for one path take turns.
+   * Throws IoError.
+   */
   replace(path: string, text: string): Promise<void>
   /** Names in a directory, unsorted; empty where there is no such directory. */
   list(path: string): Promise<readonly string[]>

@@ -230,10 +230,8 @@ export class ReadAhead {
 
   private mayRead(): boolean {
     const { backing, previous, stopping } = this.core
-    const { failingSinceWallMs, notAnsweringSinceWallMs } = backing.health
-    const isWell = failingSinceWallMs === null && notAnsweringSinceWallMs === null
     // While the cache of the owner before is faster than the backing, it has the stream to itself.
-    return this.mayServe() && !stopping && isWell && previous?.status().state !== 'open'
+    return this.mayServe() && !stopping && backing.health.lastError === null && previous?.status().state !== 'open'
   }
 
   private watchIdle(): void {

@@ -20,6 +20,19 @@ async function unless<T>(tolerated: ReadonlySet<string>, path: string, act: () =
 
 const NOTHING: ReadonlySet<string> = new Set()
 
+/** The last exchange of each path that is not over yet. */
+const exchanges = new Map<string, Promise<unknown>>()
+
+/** Exchanges of one path share the name of the new file: each waits for the one before it, and the last one stays. */
+async function inTurn(path: string, exchange: () => Promise<void>): Promise<void> {
+  const mine = (exchanges.get(path) ?? Promise.resolve()).then(() => unless(NOTHING, path, exchange))
+  const over = mine.catch(() => undefined)
+  exchanges.set(path, over)
+  await over
+  if (exchanges.get(path) === over) exchanges.delete(path)
+  await mine
+}
+
 async function writeOnce(path: string, text: string): Promise<void> {
   const file = await fs.open(path, 'r+')
   try {
@@ -44,7 +57,7 @@ export const systemFiles: SmallFiles = {
     await unless(NOTHING, path, () => writeOnce(path, text))
   },
   async replace(path, text) {
-    await unless(NOTHING, path, async () => {
+    await inTurn(path, async () => {
       const temporary = `${path}.new`
       await fs.writeFile(temporary, text)
       await syncPath(temporary)
@@ -55,7 +68,7 @@ export const systemFiles: SmallFiles = {
   list: async (path) => (await unless(GONE, path, () => fs.readdir(path))) ?? [],
   readLink: (path) => unless(UNREADABLE_LINK, path, () => fs.readlink(path)),
   async replaceLink(path, target) {
-    await unless(NOTHING, path, async () => {
+    await inTurn(path, async () => {
       const temporary = `${path}.new`
       await fs.rm(temporary, { force: true })
       await fs.symlink(target, temporary)

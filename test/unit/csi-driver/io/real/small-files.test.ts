@@ -31,6 +31,22 @@ test('replace makes and exchanges a file, write changes one in place', async () 
   await expect(files.replace(at('none/state'), '')).rejects.toMatchObject({ code: 'ENOENT' })
 })
 
+test('many exchanges of one path at once take turns: none fails, none mixes with another, the last one stays', async () => {
+  const texts = Array.from({ length: 20 }, (_, i) => `${i}`.repeat(1000))
+  const seen = new Set<string | null>()
+  await Promise.all(
+    texts.map((text) => files.replace(at('state'), text).then(async () => seen.add(await files.read(at('state'))))),
+  )
+  expect([...seen].filter((text) => text === null || !texts.includes(text))).toEqual([])
+  expect(await files.read(at('state'))).toBe(texts.at(-1))
+  await Promise.all(texts.map((_, i) => files.replaceLink(at('link'), `/dev/loop${i}`)))
+  expect(await files.readLink(at('link'))).toBe('/dev/loop19')
+  await expect(files.replace(at('none/state'), '')).rejects.toMatchObject({ code: 'ENOENT' })
+  await files.makeDirectory(at('none'))
+  await files.replace(at('none/state'), 'one')
+  expect(await files.read(at('none/state'))).toBe('one')
+})
+
 test('links', async () => {
   await files.replaceLink(at('link'), '/dev/loop0')
   await files.replaceLink(at('link'), '/dev/loop1')
